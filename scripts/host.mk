@@ -1,0 +1,1 @@
+# Host programs: skepctl, skep-vm, libskep, and the eBPF objects of progs/.

@@ -1,0 +1,1 @@
+# Tests: unit (Criterion, sanitized), data (programs as data), system (QEMU).
