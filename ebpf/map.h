@@ -1,0 +1,66 @@
+/*
+ * Maps: what every type shares, and the table of operations each type file (map_TYPE.c) fills in.
+ * Internal to ebpf/. Operations are called under port_lock unless said otherwise; programs call
+ * them through helpers, clients through ebpf_sys().
+ */
+#ifndef SKEP_EBPF_MAP_H
+#define SKEP_EBPF_MAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <linux/bpf.h>
+
+#include "ebpf/object.h"
+
+struct ebpf_map;
+struct ebpf_btf;
+
+struct ebpf_map_ops {
+    uint32_t type;       /* BPF_MAP_TYPE_* */
+    const char *name;    /* "hash" */
+    /* Refuses a definition before anything is allocated: -EINVAL, -E2BIG. */
+    int (*check)(const union bpf_attr *attr);
+    /* Allocates; map's common fields are filled in. 0 or -ENOMEM. Not under the lock. */
+    int (*create)(struct ebpf_map *map, const union bpf_attr *attr);
+    void (*destroy)(struct ebpf_map *map); /* not under the lock */
+    /* Address of the value, stable while the element lives; NULL when there is none. */
+    void *(*lookup)(struct ebpf_map *map, const void *key);
+    int (*update)(struct ebpf_map *map, const void *key, const void *value, uint64_t flags);
+    int (*remove)(struct ebpf_map *map, const void *key);
+    /* key NULL or absent: the first. -ENOENT after the last. */
+    int (*next_key)(struct ebpf_map *map, const void *key, void *next);
+    int (*push)(struct ebpf_map *map, const void *value, uint64_t flags);
+    int (*pop)(struct ebpf_map *map, void *value);
+    int (*peek)(struct ebpf_map *map, void *value);
+    /* Base of a value that a program may address directly (BPF_PSEUDO_MAP_VALUE); *size: how far. */
+    int (*direct_value)(struct ebpf_map *map, uint32_t offset, void **addr);
+    /* True when [addr, addr + len) lies inside one live value of this map: the checked
+     * interpreter's test for a pointer that lookup gave. */
+    bool (*owns)(struct ebpf_map *map, uintptr_t addr, size_t len);
+};
+
+struct ebpf_map {
+    struct ebpf_object object;
+    const struct ebpf_map_ops *ops;
+    uint32_t type, key_size, value_size, max_entries, flags;
+    char name[BPF_OBJ_NAME_LEN];
+    bool frozen;              /* clients may no longer write */
+    struct ebpf_btf *btf;     /* holds a reference; NULL without */
+    uint32_t btf_key_type_id, btf_value_type_id;
+    uint64_t bytes;           /* what it is accounted for */
+    void *impl;               /* the type's own state */
+};
+
+/* Every type there is, from maps.def. NULL for an unknown one. */
+const struct ebpf_map_ops *ebpf_map_ops_for(uint32_t type);
+int ebpf_map_create(const union bpf_attr *attr, struct ebpf_btf *btf, struct ebpf_map **out);
+void ebpf_map_get(struct ebpf_map *map);
+void ebpf_map_put(struct ebpf_map *map);
+
+/* Memory that counts against the limit; zeroed. NULL when above it or out of memory. */
+void *ebpf_map_alloc(struct ebpf_map *map, size_t size);
+void ebpf_map_free(struct ebpf_map *map, void *block, size_t size);
+
+#endif

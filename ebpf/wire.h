@@ -1,0 +1,44 @@
+/*
+ * The datagram: the one definition of what client and server say on the wire. Little-endian,
+ * packed. Wire version 1 is in plain; version 2 seals what follows `session`.
+ *
+ * A message (request or reply: attributes, then the buffers that ebpf/commands.def names, in its
+ * order) travels as `fragments` datagrams of WIRE_FRAGMENT_SIZE payload bytes, the last one shorter.
+ * Each fragment is acknowledged by a WIRE_ACK with the same session, sequence and fragment, and
+ * resent until then. A request seen again after its reply was sent is answered from the kept reply.
+ */
+#ifndef SKEP_EBPF_WIRE_H
+#define SKEP_EBPF_WIRE_H
+
+#include <stdint.h>
+
+#define WIRE_MAGIC         0x50454b53u /* "SKEP" */
+#define WIRE_VERSION       1
+#define WIRE_PORT          9970
+#define WIRE_DATAGRAM_MAX  1472u /* IPv4 and UDP headers within a 1,500-byte MTU */
+#define WIRE_MESSAGE_MAX   (16u << 20)
+#define WIRE_REPLY_MAX     (64u << 10)
+#define WIRE_SESSIONS_MAX  64u
+#define WIRE_LEASE_SECONDS 15u  /* a session unheard of for so long ends */
+
+enum wire_kind { WIRE_REQUEST = 1, WIRE_REPLY = 2, WIRE_ACK = 3 };
+
+struct wire_header {
+    uint32_t magic;
+    uint8_t version;
+    uint8_t kind;        /* enum wire_kind */
+    uint16_t reserved;   /* 0 */
+    uint64_t session;    /* 0 in a hello request */
+    uint32_t sequence;   /* counts requests of a session, from 1 */
+    uint32_t command;    /* bpf(2) number, or 0x1000 and up (ebpf/commands.def) */
+    int32_t status;      /* reply: result or negative errno; else 0 */
+    uint32_t total;      /* bytes of the whole message */
+    uint16_t fragment;   /* index of this one */
+    uint16_t fragments;  /* how many there are, at least 1 */
+} __attribute__((packed));
+
+_Static_assert(sizeof(struct wire_header) == 40, "the header is 40 bytes on the wire");
+
+#define WIRE_FRAGMENT_SIZE (WIRE_DATAGRAM_MAX - (unsigned)sizeof(struct wire_header))
+
+#endif
