@@ -17,7 +17,7 @@ LWIP_INC     := -Inet/lwip -Inet/lwip/libc -isystem $(LWIP_DIR)/src/include
 GUEST_SRCS   := $(wildcard boot/*.S boot/*.c arch/x86_64/*.S arch/x86_64/*.c kernel/*.c \
 	drivers/virtio/*.c ebpf/*.c net/*.c net/lwip/*.c)
 APP_SRCS     := $(wildcard $(APP)/*.c)
-include scripts/lwip.mk
+-include scripts/lwip.mk
 
 GUEST_OBJS   := $(patsubst %,$(O)/guest/%.o,$(basename $(GUEST_SRCS))) \
 	$(patsubst %.c,$(O)/guest/lwip/%.o,$(LWIP_SRCS)) \
