@@ -1,0 +1,85 @@
+/*
+ * The commands beyond bpf(2), from 0x1000 up, and their attributes. Shared by client and server.
+ * Every attribute struct is fixed-size, little-endian, without holes; a pointer field holds an
+ * address at either end and travels as a buffer that ebpf/commands.def describes.
+ */
+#ifndef SKEP_EBPF_COMMANDS_H
+#define SKEP_EBPF_COMMANDS_H
+
+#include <stdint.h>
+
+#include <linux/bpf.h>
+
+enum skep_cmd {
+    SKEP_HELLO = 0x1000,
+    SKEP_GOODBYE,
+    SKEP_CLOSE,
+    SKEP_TRACEPOINT_NEXT,    /* list: one tracepoint by cursor */
+    SKEP_TRACEPOINT_FORMAT,
+    SKEP_TRACEPOINT_OPEN,
+    SKEP_TRACEPOINT_ENABLE,  /* to the trace pipe, without a program */
+    SKEP_RINGBUF_READ,
+    SKEP_TRACE_PIPE_READ,
+    SKEP_KLOG_READ,
+    SKEP_SYMBOLS_READ,
+    SKEP_SYS_INFO,
+    SKEP_POWER,
+};
+
+#define SKEP_TEXT_MAX 60000u /* a reply stays below WIRE_REPLY_MAX */
+
+struct skep_hello_attr {
+    uint32_t wire_version;    /* in: the client's; out: the server's */
+    uint32_t lease_seconds;   /* out */
+    uint64_t session;         /* out: the id to use from now on */
+    uint64_t boot_id;         /* out: changes when the guest restarts */
+    char build[32];           /* in and out: build id text */
+};
+
+struct skep_close_attr {
+    uint32_t handle;
+    uint32_t pad;
+};
+
+struct skep_tracepoint_attr {
+    uint32_t id;              /* NEXT: in: the last id (0: start), out: this one; else in */
+    uint32_t enable;          /* ENABLE: in: 1 or 0; NEXT: out: traced to the pipe */
+    uint32_t programs;        /* NEXT: out: how many are attached */
+    uint32_t size;            /* NEXT: out: record size in bytes */
+    uint64_t hits;            /* NEXT: out: events since enabled */
+    char system[32];          /* NEXT: out; FORMAT, OPEN, ENABLE: in, used when id is 0 */
+    char name[64];            /* likewise */
+};
+
+/* Text or bytes by cursor: FORMAT (cursor unused), TRACE_PIPE_READ, KLOG_READ, SYMBOLS_READ,
+ * RINGBUF_READ (handle = map). */
+struct skep_read_attr {
+    uint64_t cursor;          /* in: where to go on; out: where the next read goes on */
+    uint64_t lost;            /* out: bytes or records lost to this reader so far */
+    uint64_t buf;             /* out buffer */
+    uint32_t size;            /* in: its size, at most SKEP_TEXT_MAX; out: bytes put there */
+    uint32_t handle;
+    uint32_t id;              /* tracepoint, for FORMAT */
+    uint32_t timeout_ms;      /* how long the server may hold the answer while there is nothing, up to 1,000 */
+};
+
+struct skep_sys_info_attr {
+    uint64_t uptime_ns, wall_ns;
+    uint64_t memory_total, memory_free, heap_bytes;
+    uint64_t map_bytes, map_bytes_limit;
+    uint64_t program_runs, program_faults;
+    uint64_t rx_packets, rx_bytes, rx_dropped, tx_packets, tx_bytes, tx_dropped;
+    uint64_t datagrams_bad, requests, replays;
+    uint32_t progs, maps, links, btfs, sessions, threads;
+    uint32_t tracepoints;
+    uint32_t irqs;            /* interrupts handled, low 32 bits */
+    char version[32], cpu[64], loader[64], hostname[32];
+    uint8_t ip4[4], mac[6], pad[6];
+};
+
+struct skep_power_attr {
+    uint32_t action;          /* 0 power off, 1 reboot */
+    uint32_t pad;
+};
+
+#endif
