@@ -1,0 +1,31 @@
+/*
+ * libskep: the client side. A connection is one session with a Skep guest (or `skep-vm serve`);
+ * commands are bpf(2)'s and Skep's own, marshalled by ebpf/commands.def and carried by a channel.
+ */
+#ifndef SKEP_LIB_SKEP_H
+#define SKEP_LIB_SKEP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct skep;
+
+struct skep_options {
+    const char *target;      /* "HOST:PORT", "[V6]:PORT"; NULL: $SKEP_TARGET, else 127.0.0.1:9970 */
+    unsigned timeout_ms;     /* for one command; 0: 10,000 */
+};
+
+/* Says hello. On failure NULL, errno set, and a sentence in err (what failed, why, what to do).
+ * The caller closes with skep_close, which says goodbye. */
+struct skep *skep_open(const struct skep_options *options, char *err, size_t err_size);
+void skep_close(struct skep *skep);
+
+/* One command, guest handles in attr as they are. Result >= 0, or negative errno (as from the
+ * guest; -ETIMEDOUT, -ECONNRESET when the channel failed). Thread-safe: one at a time. */
+long skep_command(struct skep *skep, uint32_t cmd, void *attr, uint32_t attr_size);
+/* The sentence behind the last channel failure. Borrowed until the next command. */
+const char *skep_last_error(const struct skep *skep);
+
+/* Sizes that the marshaller needs are learnt from MAP_CREATE and OBJ_GET_INFO_BY_FD. */
+
+#endif
