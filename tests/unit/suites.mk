@@ -1,0 +1,8 @@
+# Unit test suites: UNIT_<name> := the sources under test. The tests themselves are in
+# tests/unit/test_<name>.c; libraries beyond Criterion go into SUITE_LIBS_<name>.
+# HOST_KERNEL replaces, on the host, what portable kernel code expects of arch/, panic.c,
+# symbols.c and thread.c.
+
+HOST_KERNEL := user/vm/arch_host.c user/vm/kernel_host.c
+
+UNIT_sanitizers := $(HOST_KERNEL)
