@@ -36,3 +36,38 @@ $(O)/unit/planted: $(patsubst %.c,$(O)/unit/obj/%.o,$(SUITE_MAIN) tests/unit/pla
 .PHONY: unit
 unit: $(addprefix $(O)/unit/,$(SUITE)) $(O)/unit/planted ## run the unit tests; SUITE=name for one
 	$(Q)scripts/run-unit $(O)/unit $(SUITE)
+
+# ---- system: QEMU, through GRUB and PVH --------------------------------------------------------
+
+# What a test or the demo needs built before it starts a machine.
+MACHINE := $(O)/skep.iso $(O)/skep.elf $(O)/initrd.tar $(O)/skepctl $(BPF_OBJS)
+
+.PHONY: system
+system: $(MACHINE) $(SYSTEM_TOOLS) ## boot in QEMU and test over the network; TEST=name for one file
+	$(Q)scripts/run-system $(TEST)
+
+# ---- the two commands ------------------------------------------------------------------------
+
+# Both set up first, in a make of its own, so that the tools are there when variables that ask
+# the compiler are expanded.
+.PHONY: demo test demo-run test-run
+demo: ## set up, build, boot, and show programs counting file opens and packets
+	$(Q)scripts/setup
+	$(Q)$(MAKE) --no-print-directory demo-run
+demo-run: $(MACHINE)
+	$(Q)scripts/demo
+
+test: ## set up, then run every test; the last line counts them
+	$(Q)scripts/setup
+	$(Q)$(MAKE) --no-print-directory test-run
+test-run:
+	$(Q)scripts/run-tests unit system
+
+# ---- style -----------------------------------------------------------------------------------
+
+.PHONY: lint format
+lint: ## clang-format, clang-tidy and cppcheck over our own code
+	$(Q)scripts/setup --lint
+	$(Q)scripts/lint "$(GUEST_CFLAGS)" "$(LWIP_INC)"
+format: ## let clang-format rewrite our own code
+	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i
