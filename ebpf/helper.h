@@ -47,11 +47,12 @@ struct ebpf_helper {
     enum ebpf_ret ret;
     enum ebpf_arg args[5];
     bool gpl_only;
-    uint32_t prog_types;      /* bit set of 1 << BPF_PROG_TYPE_*; all ones: every type */
+    uint64_t prog_types;      /* bit set of 1 << BPF_PROG_TYPE_*; all ones: every type */
 };
 
-/* NULL when there is no such helper, or not for this program type. */
-const struct ebpf_helper *ebpf_helper_get(uint32_t id, uint32_t prog_type);
+/* NULL when Skep has no such helper. Whether a program may call it (gpl_only, prog_types) is for
+ * the caller to ask. */
+const struct ebpf_helper *ebpf_helper_get(uint32_t id);
 /* Name of any helper id, even one we lack but Linux has; NULL beyond. For messages. */
 const char *ebpf_helper_name(uint32_t id);
 

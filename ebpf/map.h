@@ -16,6 +16,7 @@
 
 struct ebpf_map;
 struct ebpf_btf;
+struct ebpf_prog;
 
 struct ebpf_map_ops {
     uint32_t type;       /* BPF_MAP_TYPE_* */
@@ -39,6 +40,14 @@ struct ebpf_map_ops {
     /* True when [addr, addr + len) lies inside one live value of this map: the checked
      * interpreter's test for a pointer that lookup gave. */
     bool (*owns)(struct ebpf_map *map, uintptr_t addr, size_t len);
+    /* Ring buffer only. reserve: size bytes of a record that nobody reads before commit; NULL when
+     * it is full or size is 0 or too large. commit takes what reserve gave; flags are BPF_RB_NO_WAKEUP or
+     * BPF_RB_FORCE_WAKEUP; it wakes readers through port_ring_notify. query: BPF_RB_AVAIL_DATA... */
+    void *(*reserve)(struct ebpf_map *map, uint64_t size);
+    void (*commit)(struct ebpf_map *map, void *record, bool discard, uint64_t flags);
+    uint64_t (*query)(struct ebpf_map *map, uint64_t what);
+    /* Program array only: the program at index, borrowed, or NULL. */
+    struct ebpf_prog *(*prog_at)(struct ebpf_map *map, uint32_t index);
 };
 
 struct ebpf_map {

@@ -36,6 +36,11 @@ uint64_t port_random(void);
 uint64_t port_lock(void);
 void port_unlock(uint64_t saved);
 
+/* Keeps other threads out, not interrupts, while a program runs; nests. An interrupt may run
+ * programs on top, and ends before the interrupted one goes on. */
+void port_preempt_disable(void);
+void port_preempt_enable(void);
+
 /* Reads or copies memory that may not be mapped. 0 or -EFAULT. */
 int port_read_safe(void *dst, const void *src, size_t n);
 int port_write_safe(void *dst, const void *src, size_t n);
