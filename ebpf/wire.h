@@ -2,10 +2,19 @@
  * The datagram: the one definition of what client and server say on the wire. Little-endian,
  * packed. Wire version 1 is in plain; version 2 seals what follows `session`.
  *
- * A message (request or reply: attributes, then the buffers that ebpf/commands.def names, in its
- * order) travels as `fragments` datagrams of WIRE_FRAGMENT_SIZE payload bytes, the last one shorter.
- * Each fragment is acknowledged by a WIRE_ACK with the same session, sequence and fragment, and
- * resent until then. A request seen again after its reply was sent is answered from the kept reply.
+ * A message (request or reply) is a struct wire_body, the attributes, and the buffers that
+ * ebpf/commands.def names, each behind a struct wire_buffer; every part is padded to 8 bytes
+ * with zeros. An empty reply (total 0) has a status only. A message travels as `fragments`
+ * datagrams of WIRE_FRAGMENT_SIZE payload bytes, the last one shorter. Each fragment is
+ * acknowledged by a WIRE_ACK with the same session, sequence and fragment, and resent until
+ * then; a reply acknowledges the whole request. A request seen again after its reply was sent is
+ * answered from the kept reply. A receiver takes fragments at most WIRE_WINDOW ahead of the
+ * first one that it lacks.
+ *
+ * A hello request has session 0, sequence 1 and one fragment; its reply is not acknowledged, the
+ * client repeats the hello instead (skep_hello_attr.session tells a repeat from a new one). A
+ * request of a session that the server does not know gets an empty reply with -ESTALE, one of a
+ * wire version that it does not speak an empty reply of its own version with -EPROTONOSUPPORT.
  */
 #ifndef SKEP_EBPF_WIRE_H
 #define SKEP_EBPF_WIRE_H
@@ -19,7 +28,8 @@
 #define WIRE_MESSAGE_MAX   (16u << 20)
 #define WIRE_REPLY_MAX     (64u << 10)
 #define WIRE_SESSIONS_MAX  64u
-#define WIRE_LEASE_SECONDS 15u  /* a session unheard of for so long ends */
+#define WIRE_LEASE_SECONDS 15u /* a session unheard of for so long ends */
+#define WIRE_WINDOW        32u /* fragments that may be on their way at once */
 
 enum wire_kind { WIRE_REQUEST = 1, WIRE_REPLY = 2, WIRE_ACK = 3 };
 
@@ -37,7 +47,25 @@ struct wire_header {
     uint16_t fragments;  /* how many there are, at least 1 */
 } __attribute__((packed));
 
-_Static_assert(sizeof(struct wire_header) == 40, "the header is 40 bytes on the wire");
+_Static_assert(sizeof(struct wire_header) == 36, "the header is 36 bytes on the wire");
+
+/* How a message begins. */
+struct wire_body {
+    uint32_t attr_size; /* bytes of attributes that follow, before padding */
+    uint32_t buffers;   /* how many buffers follow them */
+} __attribute__((packed));
+
+_Static_assert(sizeof(struct wire_body) == 8, "the body's head is 8 bytes on the wire");
+
+/* What stands before the bytes of a buffer. A request has each buffer that travels to the server,
+ * whole. A reply may leave zeros off at a buffer's end (the receiver fills them in), and a failed
+ * command's reply has no buffer that is all zeros (the client's memory stays as it was). */
+struct wire_buffer {
+    uint32_t index; /* its place in the command's plan (ebpf/marshal.h), rising */
+    uint32_t len;   /* bytes that follow, before padding */
+} __attribute__((packed));
+
+_Static_assert(sizeof(struct wire_buffer) == 8, "a buffer's head is 8 bytes on the wire");
 
 #define WIRE_FRAGMENT_SIZE (WIRE_DATAGRAM_MAX - (unsigned)sizeof(struct wire_header))
 

@@ -6,3 +6,8 @@
 HOST_KERNEL := user/vm/arch_host.c user/vm/kernel_host.c
 
 UNIT_sanitizers := $(HOST_KERNEL)
+UNIT_string     := kernel/text.c $(HOST_KERNEL)
+UNIT_format     := kernel/format.c $(HOST_KERNEL)
+UNIT_printk     := kernel/printk.c kernel/format.c $(HOST_KERNEL)
+UNIT_wire := net/channel.c
+UNIT_channel := net/channel.c
