@@ -6,6 +6,7 @@
 #ifndef SKEP_EBPF_PORT_H
 #define SKEP_EBPF_PORT_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -66,5 +67,6 @@ bool port_netdev_exists(uint32_t ifindex);
 /* An invariant of the engine broke. Prints and does not return. */
 _Noreturn void port_fatal(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int port_format(char *buf, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+int port_vformat(char *buf, size_t size, const char *fmt, va_list args);
 
 #endif
