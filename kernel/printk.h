@@ -31,7 +31,9 @@ void printk_set_console_level(enum log_level level);
 
 /* Copies whole lines ("<6>[    0.012345] text\n") from position *cursor on, at most size bytes,
  * and advances *cursor. Positions count bytes since boot; a reader that fell behind is moved to
- * the oldest line and *lost grows by the bytes it missed. Returns the bytes copied; 0 at the end. */
+ * the oldest line and *lost grows by the bytes it missed. Returns the bytes copied; 0 at the end.
+ * size is at least KLOG_LINE_MAX, or a long line would look like the end. */
+#define KLOG_LINE_MAX 552
 size_t klog_read(uint64_t *cursor, char *buf, size_t size, uint64_t *lost);
 
 #endif
