@@ -15,7 +15,7 @@
 struct page_stats {
     uint64_t total_pages; /* pages the allocator manages */
     uint64_t free_pages;
-    uint64_t failures;    /* requests answered with NULL */
+    uint64_t failures; /* requests answered with NULL */
 };
 
 /* Hands [start, end) to the allocator. Before the first allocation the page array for this
@@ -29,5 +29,12 @@ void page_free(void *pages, unsigned order);
 /* The smallest order whose block holds size bytes. */
 unsigned page_order(size_t size);
 void page_get_stats(struct page_stats *out);
+
+/* One pointer that the owner of an allocated block may keep with each of its pages; page_free
+ * clears it. page_owner takes any address: NULL when it is in no managed page or none was set. */
+void page_set_owner(void *pages, unsigned order, void *owner);
+void *page_owner(const void *addr);
+/* The order of the allocated block that starts at addr, or -EINVAL when none does. */
+int page_block_order(const void *addr);
 
 #endif

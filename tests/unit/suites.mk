@@ -11,3 +11,5 @@ UNIT_format     := kernel/format.c $(HOST_KERNEL)
 UNIT_printk     := kernel/printk.c kernel/format.c $(HOST_KERNEL)
 UNIT_wire := net/channel.c
 UNIT_channel := net/channel.c
+UNIT_page       := kernel/page.c $(HOST_KERNEL)
+UNIT_heap       := kernel/heap.c kernel/page.c $(HOST_KERNEL)
