@@ -26,7 +26,8 @@ struct net_port_stats {
     uint64_t received, sent; /* datagrams that went through a queue */
     uint64_t rx_dropped;     /* arrived while the receive queue was full */
     uint64_t tx_dropped;     /* refused by lwIP: no route, no memory */
-    uint64_t truncated;      /* longer than the receiver's buffer, or than NET_PORT_MAX */
+    uint64_t truncated;      /* cut to the receiver's buffer */
+    uint64_t too_long;       /* dropped: over NET_PORT_MAX */
 };
 
 /* The longest datagram that a port carries. */

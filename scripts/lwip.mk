@@ -4,7 +4,6 @@
 LWIP_SRCS := \
 	core/init core/def core/inet_chksum core/ip core/mem core/memp core/netif core/pbuf \
 	core/raw core/stats core/sys core/tcp core/tcp_in core/tcp_out core/timeouts core/udp \
-	core/altcp core/altcp_alloc core/altcp_tcp \
 	core/ipv4/dhcp core/ipv4/etharp core/ipv4/icmp \
 	core/ipv4/ip4 core/ipv4/ip4_addr core/ipv4/ip4_frag \
 	core/ipv6/ethip6 core/ipv6/icmp6 core/ipv6/inet6 core/ipv6/ip6 \
