@@ -24,6 +24,19 @@ enum skep_cmd {
     SKEP_SYMBOLS_READ,
     SKEP_SYS_INFO,
     SKEP_POWER,
+    SKEP_UNPIN,              /* what unlink does on a bpffs */
+    SKEP_PIN_NEXT,           /* list: one pin by cursor */
+};
+
+/* Kinds of object behind handles and pins. */
+enum ebpf_kind {
+    EBPF_PROG,
+    EBPF_MAP,
+    EBPF_LINK,
+    EBPF_BTF,
+    EBPF_EVENT,              /* an opened tracepoint */
+    EBPF_STATS,              /* ENABLE_STATS: run time is counted while one lives */
+    EBPF_NR_KINDS
 };
 
 #define SKEP_TEXT_MAX 60000u /* a reply stays below WIRE_REPLY_MAX */
@@ -31,7 +44,7 @@ enum skep_cmd {
 struct skep_hello_attr {
     uint32_t wire_version;    /* in: the client's; out: the server's */
     uint32_t lease_seconds;   /* out */
-    uint64_t session;         /* out: the id to use from now on */
+    uint64_t session;         /* in: random, the same in a repeat; out: the id to use */
     uint64_t boot_id;         /* out: changes when the guest restarts */
     char build[32];           /* in and out: build id text */
 };
@@ -80,6 +93,15 @@ struct skep_sys_info_attr {
 struct skep_power_attr {
     uint32_t action;          /* 0 power off, 1 reboot */
     uint32_t pad;
+};
+
+#define SKEP_PIN_MAX 256u     /* a pin's name with its NUL */
+
+struct skep_pin_attr {
+    uint32_t kind;            /* PIN_NEXT: out: enum ebpf_kind */
+    uint32_t id;              /* PIN_NEXT: out */
+    char name[SKEP_PIN_MAX];  /* UNPIN: in; PIN_NEXT: in: the last name (empty: start), out: the next
+                                 in strcmp order; with or without the leading /sys/fs/bpf/ */
 };
 
 #endif

@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-enum ebpf_kind { EBPF_PROG, EBPF_MAP, EBPF_LINK, EBPF_BTF, EBPF_EVENT, EBPF_NR_KINDS };
+#include "ebpf/commands.h" /* enum ebpf_kind */
 
 struct ebpf_object {
     enum ebpf_kind kind;
