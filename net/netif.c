@@ -15,6 +15,7 @@
 #include "kernel/netdev.h"
 #include "kernel/printk.h"
 #include "kernel/string.h"
+#include "kernel/trace_events.h"
 #include "net/services.h"
 
 #define POLL_BUDGET          64u /* frames a device may deliver before others have their turn */
@@ -51,6 +52,7 @@ static void receive_frame(struct netdev *dev, const uint8_t *frame, size_t len, 
         return;
     }
     pbuf_take(p, frame, (u16_t)len);
+    trace_netif_receive_skb(p, (unsigned)len, dev->name);
     if (interface->lwip.input(p, &interface->lwip) != ERR_OK)
         pbuf_free(p);
 }

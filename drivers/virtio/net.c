@@ -13,6 +13,7 @@
 #include "kernel/page.h"
 #include "kernel/printk.h"
 #include "kernel/string.h"
+#include "kernel/trace_events.h"
 
 /* Feature bits and status (5.1.3, 5.1.4). */
 #define VIRTIO_NET_F_MTU     (1ull << 3)
@@ -133,6 +134,7 @@ static void receive(struct virtio_net *net, uint8_t *buffer, uint32_t len)
     len -= sizeof(struct virtio_net_header);
     netdev->stats.rx_packets++;
     netdev->stats.rx_bytes += len;
+    trace_receive_packet(frame, len);
     if (netdev->rx == NULL)
         netdev->stats.rx_dropped++;
     else
