@@ -45,4 +45,14 @@ int boot_parse_multiboot2(const void *info, size_t limit, struct boot_info *out)
 /* Parses a PVH hvm_start_info (v0 or v1). Addresses inside it are physical = virtual. */
 int boot_parse_pvh(const void *start_info, struct boot_info *out);
 
+/* Calls give for every free range of whole pages inside window: usable memory from 1 MiB up,
+ * without the kernel image and the modules. */
+void boot_for_each_free(const struct boot_info *info, const struct boot_region *window,
+                        const struct boot_region *kernel,
+                        void (*give)(uint64_t start, uint64_t end));
+
+/* What boot/entry.S calls, in long mode, on the boot stack. magic is one of boot/magic.h, info the
+ * physical address of that loader's structure. */
+_Noreturn void kernel_main(uint32_t magic, uint64_t info);
+
 #endif

@@ -20,7 +20,7 @@ APP_SRCS     := $(wildcard $(APP)/*.c)
 -include scripts/lwip.mk
 
 GUEST_OBJS   := $(patsubst %,$(O)/guest/%.o,$(basename $(GUEST_SRCS))) \
-	$(patsubst %.c,$(O)/guest/lwip/%.o,$(LWIP_SRCS)) \
+	$(patsubst %,$(O)/guest/lwip/%.o,$(LWIP_SRCS)) \
 	$(patsubst $(APP)/%.c,$(O)/guest/app/%.o,$(APP_SRCS))
 
 $(O)/guest/%.o: %.S $(UAPI)/.done
@@ -51,3 +51,55 @@ $(O)/guest/%.o: %.c $(UAPI)/.done
 	$(Q)$(CC) $(GUEST_CFLAGS) $(GUEST_WARN) -c -o $@ $<
 
 -include $(GUEST_OBJS:.o=.d)
+
+# ---- the image ---------------------------------------------------------------------------------
+
+NM      ?= nm
+CMDLINE ?=
+
+# Two passes (scripts/kallsyms): the first without symbols, the second with the first one's.
+GUEST_LINK := $(CC) -nostdlib -static -no-pie -Wl,--build-id=none,--gc-sections,-z,noexecstack \
+	-Wl,-z,max-page-size=4096,-T,linker.ld
+
+$(O)/guest/symbols-none.S: scripts/kallsyms
+	@mkdir -p $(@D)
+	$(Q)scripts/kallsyms </dev/null >$@
+$(O)/guest/symbols-all.S: $(O)/skep-pass1.elf
+	$(Q)$(NM) -n -S --defined-only $< | scripts/kallsyms >$@
+$(O)/guest/symbols-%.o: $(O)/guest/symbols-%.S
+	$(Q)$(CC) -c -o $@ $<
+
+$(O)/skep-pass1.elf: $(GUEST_OBJS) $(O)/guest/symbols-none.o linker.ld
+	$(call say,LINK,$@)
+	$(Q)$(GUEST_LINK) -o $@ $(GUEST_OBJS) $(O)/guest/symbols-none.o
+
+# The table must not have moved what it describes.
+$(O)/skep.elf: $(O)/skep-pass1.elf $(O)/guest/symbols-all.o
+	$(call say,LINK,$@)
+	$(Q)$(GUEST_LINK) -o $@ $(GUEST_OBJS) $(O)/guest/symbols-all.o
+	$(Q)$(NM) -n -S --defined-only $@ | scripts/kallsyms | cmp - $(O)/guest/symbols-all.S
+
+INITRD_FILES := $(shell find user/app/files -type f 2>/dev/null)
+$(O)/initrd.tar: $(INITRD_FILES) user/app/files
+	$(call say,TAR,$@)
+	@mkdir -p $(@D)
+	$(Q)tar --format=ustar --owner=0 --group=0 --numeric-owner --sort=name -C user/app/files -cf $@ .
+
+# Made again when another command line is asked for.
+$(O)/cmdline.txt: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(CMDLINE)' | cmp -s - $@ || printf '%s\n' '$(CMDLINE)' >$@
+.PHONY: FORCE
+FORCE:
+
+$(O)/skep.iso: $(O)/skep.elf $(O)/initrd.tar $(O)/cmdline.txt boot/grub.cfg scripts/mkiso
+	$(call say,ISO,$@)
+	$(Q)scripts/mkiso $@ $(O)/skep.elf $(O)/initrd.tar '$(CMDLINE)'
+
+.PHONY: iso run gdb
+iso: $(O)/skep.iso ## build the bootable ISO; CMDLINE= for the kernel's command line, APP=dir for another application
+run: $(O)/skep.iso ## boot it in QEMU with the serial console here; Ctrl-A X ends it
+	$(Q)scripts/run-qemu --interactive
+gdb: $(O)/skep.elf $(O)/initrd.tar ## boot it stopped, waiting for gdb on port 1234
+	@echo "  in another terminal: gdb $(O)/skep.elf -ex 'target remote :1234'"
+	$(Q)scripts/run-qemu --interactive --boot pvh --gdb

@@ -76,6 +76,14 @@ static inline const uint64_t *arch_frame_pointer(void)
     return fp;
 }
 
+/* The address that the last page fault was about (CR2). */
+static inline uint64_t arch_fault_address(void)
+{
+    uint64_t addr;
+    __asm__ volatile("movq %%cr2, %0" : "=r"(addr));
+    return addr;
+}
+
 /* Registers at an exception or interrupt, in the order the entry stub pushes them. */
 struct trap_frame {
     uint64_t r15, r14, r13, r12, r11, r10, r9, r8;
@@ -100,6 +108,8 @@ typedef void (*arch_irq_handler)(void *arg);
 /* Takes a free device vector and routes it to handler. Returns the vector, or -ENOSPC. */
 int arch_irq_register(arch_irq_handler handler, void *arg, const char *name);
 void arch_irq_unregister(int vector);
+/* Who took a vector (NULL: nobody) and how often it came, for listings. */
+const char *arch_irq_info(int vector, uint64_t *count);
 /* What a PCI function must write to raise `vector` on this CPU (SDM 3A 11.11). */
 uint64_t arch_msi_address(void);
 uint32_t arch_msi_data(int vector);
@@ -113,6 +123,8 @@ void arch_time_init(void);
 /* Nanoseconds since boot, monotonic. Any context. */
 uint64_t arch_time_ns(void);
 uint64_t arch_tsc_hz(void);
+/* Nanoseconds from the machine's start to kernel entry: firmware and loader. */
+uint64_t arch_time_before_boot_ns(void);
 /* Seconds since 1970-01-01 UTC from the CMOS clock. */
 uint64_t arch_wall_clock_seconds(void);
 /* One-shot: raises kernel_timer_interrupt() at or soon after deadline (arch_time_ns units).
@@ -129,8 +141,9 @@ enum arch_prot {
 };
 
 /* Builds the final page tables: kernel sections with their rights, all RAM of `info` RW+NX,
- * page 0 unmapped. Needs page_alloc. */
-void arch_paging_init(const struct boot_info *info);
+ * page 0 and guard pages unmapped. alloc_page gives pages for the tables, now and later, in any
+ * context. Until then only the first 4 GiB are mapped. */
+void arch_paging_init(const struct boot_info *info, void *(*alloc_page)(void));
 /* Changes the rights of [addr, addr + len), page aligned. 0, -EINVAL, -ENOMEM. */
 int arch_protect(uintptr_t addr, size_t len, enum arch_prot prot);
 /* Maps device memory uncached at its own address. NULL when out of page tables. */
@@ -183,5 +196,7 @@ void kernel_timer_interrupt(void);
 void kernel_interrupt_exit(void);
 /* An exception without a fixup. */
 _Noreturn void kernel_trap_fatal(const struct trap_frame *frame);
+/* arch cannot go on, at start-up or by a caller's mistake. */
+_Noreturn void kernel_fatal(const char *why);
 
 #endif
