@@ -67,7 +67,8 @@ struct skep_tracepoint_attr {
 /* Text or bytes by cursor: FORMAT (cursor unused), TRACE_PIPE_READ, KLOG_READ, SYMBOLS_READ,
  * RINGBUF_READ (handle = map). */
 struct skep_read_attr {
-    uint64_t cursor;          /* in: where to go on; out: where the next read goes on */
+    uint64_t cursor;          /* in: where to go on (0: the start; TRACE_PIPE_READ: ~0 only what is
+                                 new); out: where the next read goes on */
     uint64_t lost;            /* out: bytes or records lost to this reader so far */
     uint64_t buf;             /* out buffer */
     uint32_t size;            /* in: its size, at most SKEP_TEXT_MAX; out: bytes put there */

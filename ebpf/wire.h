@@ -2,9 +2,8 @@
  * The datagram: the one definition of what client and server say on the wire. Little-endian,
  * packed. Wire version 1 is in plain; version 2 seals what follows `session`.
  *
- * A message (request or reply) is a struct wire_body, the attributes, and the buffers that
- * ebpf/commands.def names, each behind a struct wire_buffer; every part is padded to 8 bytes
- * with zeros. An empty reply (total 0) has a status only. A message travels as `fragments`
+ * A message (request or reply: attributes and buffers as ebpf/marshal.h lays them out; a reply
+ * that is a status only is empty, its total is 0) travels as `fragments`
  * datagrams of WIRE_FRAGMENT_SIZE payload bytes, the last one shorter. Each fragment is
  * acknowledged by a WIRE_ACK with the same session, sequence and fragment, and resent until
  * then; a reply acknowledges the whole request. A request seen again after its reply was sent is
@@ -48,24 +47,6 @@ struct wire_header {
 } __attribute__((packed));
 
 _Static_assert(sizeof(struct wire_header) == 36, "the header is 36 bytes on the wire");
-
-/* How a message begins. */
-struct wire_body {
-    uint32_t attr_size; /* bytes of attributes that follow, before padding */
-    uint32_t buffers;   /* how many buffers follow them */
-} __attribute__((packed));
-
-_Static_assert(sizeof(struct wire_body) == 8, "the body's head is 8 bytes on the wire");
-
-/* What stands before the bytes of a buffer. A request has each buffer that travels to the server,
- * whole. A reply may leave zeros off at a buffer's end (the receiver fills them in), and a failed
- * command's reply has no buffer that is all zeros (the client's memory stays as it was). */
-struct wire_buffer {
-    uint32_t index; /* its place in the command's plan (ebpf/marshal.h), rising */
-    uint32_t len;   /* bytes that follow, before padding */
-} __attribute__((packed));
-
-_Static_assert(sizeof(struct wire_buffer) == 8, "a buffer's head is 8 bytes on the wire");
 
 #define WIRE_FRAGMENT_SIZE (WIRE_DATAGRAM_MAX - (unsigned)sizeof(struct wire_header))
 

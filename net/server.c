@@ -1,0 +1,393 @@
+/*
+ * The command server's sessions: datagrams in and out, hello, leases, exactly-once execution. A
+ * request is executed when it is complete and its sequence number is new; one that was answered
+ * before gets the kept reply again. Executing and encoding is server_dispatch.c's.
+ *
+ * Memory: a request grows with what has arrived, to WIRE_MESSAGE_MAX a session and
+ * SERVER_REQUEST_BYTES_MAX in all; a kept reply is at most WIRE_REPLY_MAX.
+ */
+#include <linux/errno.h>
+
+#include "ebpf/port.h"
+#include "kernel/heap.h"
+#include "kernel/printk.h"
+#include "net/server_internal.h"
+
+#define SECOND 1000000000ull
+
+#define LEASE_NS (WIRE_LEASE_SECONDS * SECOND)
+/* A client that did not acknowledge its reply so often is gone, or asks again when it is back. */
+#define REPLY_TRIES_MAX 8u
+/* How long powering off waits for its reply to be acknowledged. */
+#define POWER_GRACE_NS (SECOND / 2)
+
+/* struct channel_memory's resize, over the heap and within the limit. */
+static void *request_resize(void *arg, void *block, size_t old_size, size_t size)
+{
+    struct server *server = arg;
+    uint64_t bytes = server->stats.request_bytes - old_size + size;
+
+    if (bytes > SERVER_REQUEST_BYTES_MAX)
+        return NULL;
+    void *moved = NULL;
+    if (size == 0) {
+        kfree(block);
+    } else {
+        moved = krealloc(block, size);
+        if (!moved)
+            return NULL;
+    }
+    server->stats.request_bytes = bytes;
+    return moved;
+}
+
+/* ---- datagrams out ------------------------------------------------------------------------- */
+
+static void send_ack(struct server *server, const struct server_session *session,
+                     const struct wire_header *fragment)
+{
+    struct wire_header ack;
+
+    channel_make_ack(fragment, &ack);
+    server->link->send(server->link, &session->from, &ack, sizeof(ack));
+}
+
+/* An answer that is a status only, to a request that belongs to no session. */
+static void send_refusal(struct server *server, const struct net_endpoint *to,
+                         const struct wire_header *request, int status)
+{
+    struct wire_header reply = {.magic = WIRE_MAGIC,
+                                .version = WIRE_VERSION,
+                                .kind = WIRE_REPLY,
+                                .session = request->session,
+                                .sequence = request->sequence,
+                                .command = request->command,
+                                .status = status,
+                                .fragments = 1};
+
+    server->link->send(server->link, to, &reply, sizeof(reply));
+}
+
+/* Sends what is due of the session's reply. */
+static void pump(struct server *server, struct server_session *session, uint64_t now_ns)
+{
+    uint8_t datagram[WIRE_DATAGRAM_MAX];
+    size_t len;
+
+    while ((len = channel_tx_next(&session->tx, &session->rtt, now_ns, datagram)) > 0)
+        server->link->send(server->link, &session->from, datagram, len);
+    if (channel_tx_tries(&session->tx) > REPLY_TRIES_MAX)
+        session->tx.active = false;
+}
+
+/* ---- sessions ------------------------------------------------------------------------------ */
+
+static void drop_request(struct server *server, struct server_session *session)
+{
+    channel_rx_free(&session->request, &server->memory);
+}
+
+static void drop_reply(struct server_session *session)
+{
+    session->tx.active = false;
+    kfree(session->reply);
+    session->reply = NULL;
+}
+
+/* Ends a session: its handles, and with them what only it held, are gone. */
+static void session_end(struct server *server, struct server_session *session)
+{
+    drop_request(server, session);
+    drop_reply(session);
+    ebpf_session_destroy(session->handles);
+    *session = (struct server_session){.state = SESSION_FREE};
+    server->stats.sessions--;
+}
+
+static struct server_session *session_by_id(struct server *server, uint64_t id)
+{
+    for (unsigned i = 0; i < WIRE_SESSIONS_MAX; i++)
+        if (server->sessions[i].state != SESSION_FREE && server->sessions[i].id == id)
+            return &server->sessions[i];
+    return NULL;
+}
+
+static bool same_endpoint(const struct net_endpoint *a, const struct net_endpoint *b)
+{
+    return __builtin_memcmp(a, b, sizeof(*a)) == 0;
+}
+
+/* Makes the session of a hello, or finds the one that the same hello made before. 0, -EUSERS when
+ * all are taken, -ENOMEM. */
+static int session_open(struct server *server, const struct net_endpoint *from, uint64_t nonce,
+                        uint64_t now_ns, struct server_session **out)
+{
+    struct server_session *unused = NULL;
+
+    for (unsigned i = 0; i < WIRE_SESSIONS_MAX; i++) {
+        struct server_session *session = &server->sessions[i];
+        if (session->state == SESSION_FREE) {
+            if (!unused)
+                unused = session;
+        } else if (session->nonce == nonce && same_endpoint(&session->from, from)) {
+            session->heard_ns = now_ns;
+            *out = session;
+            return 0;
+        }
+    }
+    if (!unused)
+        return -EUSERS;
+
+    struct ebpf_session *handles = ebpf_session_create();
+    if (!handles)
+        return -ENOMEM;
+    *unused = (struct server_session){.state = SESSION_IDLE,
+                                      .nonce = nonce,
+                                      .from = *from,
+                                      .heard_ns = now_ns,
+                                      .handles = handles,
+                                      .sequence = 1};
+    do
+        unused->id = port_random();
+    while (unused->id == 0);
+    server->stats.sessions++;
+    *out = unused;
+    return 0;
+}
+
+/* A hello is a request of its own kind: it belongs to no session yet, and its reply, made again
+ * for each repeat, fits in a datagram and is not acknowledged. */
+static void receive_hello(struct server *server, const struct net_endpoint *from,
+                          const struct wire_header *header, const uint8_t *payload, uint64_t now_ns)
+{
+    struct server_session *session;
+    struct skep_hello_attr attr;
+    uint8_t datagram[WIRE_DATAGRAM_MAX];
+
+    if (header->command != SKEP_HELLO || header->fragments != 1 ||
+        server_decode_hello(server, payload, header->total, &attr) != 0) {
+        server->stats.datagrams_foreign++;
+        send_refusal(server, from, header, -ESTALE);
+        return;
+    }
+    int err = session_open(server, from, attr.session, now_ns, &session);
+    if (err) {
+        server->stats.sessions_refused++;
+        send_refusal(server, from, header, err);
+        return;
+    }
+    attr.wire_version = WIRE_VERSION;
+    attr.lease_seconds = WIRE_LEASE_SECONDS;
+    attr.session = session->id;
+    attr.boot_id = server->boot_id;
+    format_text(attr.build, sizeof(attr.build), "%s", server->machine->build);
+
+    struct wire_header reply = *header;
+    reply.kind = WIRE_REPLY;
+    reply.total = server_encode_hello(&attr, datagram + sizeof(reply));
+    __builtin_memcpy(datagram, &reply, sizeof(reply));
+    server->link->send(server->link, from, datagram, sizeof(reply) + reply.total);
+}
+
+/* ---- requests ------------------------------------------------------------------------------ */
+
+/* Ends the request that the session is busy with: keeps a copy of the reply and begins to send it.
+ * Without memory for the copy the status alone is kept: what was done stays done. */
+void server_answer(struct server *server, struct server_session *session, int32_t status,
+                   const void *reply, uint32_t reply_size, uint64_t now_ns)
+{
+    drop_request(server, session);
+    session->reply = reply_size ? kmalloc(reply_size) : NULL;
+    if (session->reply)
+        __builtin_memcpy(session->reply, reply, reply_size);
+    else if (reply_size) {
+        server->stats.out_of_memory++;
+        status = -ENOMEM;
+        reply_size = 0;
+    }
+
+    struct wire_header header = {.kind = WIRE_REPLY,
+                                 .session = session->id,
+                                 .sequence = session->sequence,
+                                 .command = session->command,
+                                 .status = status,
+                                 .total = reply_size};
+    session->state = SESSION_IDLE;
+    session->park_deadline_ns = 0;
+    channel_tx_start(&session->tx, &header, session->reply);
+    pump(server, session, now_ns);
+}
+
+static void begin_request(struct server *server, struct server_session *session,
+                          const struct wire_header *header)
+{
+    drop_request(server, session);
+    drop_reply(session);
+    session->state = SESSION_RECEIVING;
+    session->sequence = header->sequence;
+    session->command = header->command;
+    channel_rx_start(&session->request, header);
+}
+
+/* A fragment of the request that the session is busy with or has answered. */
+static void receive_again(struct server *server, struct server_session *session,
+                          const struct wire_header *header, uint64_t now_ns)
+{
+    send_ack(server, session, header);
+    if (session->state == SESSION_IDLE && session->sequence > 1 && !session->tx.active) {
+        server->stats.replays++;
+        channel_tx_start(&session->tx, &session->tx.header, session->reply);
+        pump(server, session, now_ns);
+    }
+}
+
+static void receive_request(struct server *server, struct server_session *session,
+                            const struct wire_header *header, const uint8_t *payload,
+                            uint64_t now_ns)
+{
+    int32_t ahead = (int32_t)(header->sequence - session->sequence);
+
+    if (ahead < 0)
+        return;
+    if (ahead == 0 && session->state != SESSION_RECEIVING) {
+        receive_again(server, session, header, now_ns);
+        return;
+    }
+    if (ahead > 0)
+        begin_request(server, session, header);
+
+    int result = header->command == session->command
+                     ? channel_rx_add(&session->request, &server->memory, header, payload)
+                     : -EINVAL;
+    switch (result) {
+    case -EINVAL:
+        server->stats.datagrams_bad++;
+        return;
+    case -ERANGE:
+        return;
+    case -ENOMEM:
+        server->stats.out_of_memory++;
+        server_answer(server, session, -ENOMEM, NULL, 0, now_ns);
+        return;
+    }
+    send_ack(server, session, header);
+    if (result == 1) {
+        server->stats.requests++;
+        server_dispatch(server, session, now_ns);
+        if (session->command == SKEP_GOODBYE)
+            session_end(server, session);
+    }
+}
+
+/* ---- the public face ----------------------------------------------------------------------- */
+
+/* NULL when out of memory. link and machine are borrowed for the server's life. */
+struct server *server_create(struct server_link *link, const struct server_machine *machine)
+{
+    struct server *server = kzalloc(sizeof(*server));
+
+    if (!server)
+        return NULL;
+    server->link = link;
+    server->machine = machine;
+    server->memory = (struct channel_memory){request_resize, server};
+    server->boot_id = port_random();
+    return server;
+}
+
+/* Ends every session. */
+void server_destroy(struct server *server)
+{
+    for (unsigned i = 0; i < WIRE_SESSIONS_MAX; i++)
+        if (server->sessions[i].state != SESSION_FREE)
+            session_end(server, &server->sessions[i]);
+    kfree(server);
+}
+
+/* One datagram from the network, of any length and content. Executes the request that it
+ * completes. */
+void server_receive(struct server *server, const struct net_endpoint *from, const void *datagram,
+                    size_t len, uint64_t now_ns)
+{
+    struct wire_header header;
+    int err = channel_parse(datagram, len, &header);
+
+    if (err) {
+        server->stats.datagrams_bad++;
+        if (err == -EPROTONOSUPPORT && header.kind == WIRE_REQUEST)
+            send_refusal(server, from, &header, -EPROTONOSUPPORT);
+        return;
+    }
+    const uint8_t *payload = (const uint8_t *)datagram + sizeof(header);
+
+    if (header.kind == WIRE_REQUEST && header.session == 0) {
+        receive_hello(server, from, &header, payload, now_ns);
+        return;
+    }
+    struct server_session *session = session_by_id(server, header.session);
+    if (!session || !same_endpoint(&session->from, from) || header.kind == WIRE_REPLY) {
+        server->stats.datagrams_foreign++;
+        if (!session && header.kind == WIRE_REQUEST)
+            send_refusal(server, from, &header, -ESTALE);
+        return;
+    }
+    session->heard_ns = now_ns;
+    if (header.kind == WIRE_REQUEST)
+        receive_request(server, session, &header, payload, now_ns);
+    else if (header.sequence == session->sequence)
+        channel_tx_ack(&session->tx, &session->rtt, header.fragment, now_ns);
+    if (session->state != SESSION_FREE)
+        pump(server, session, now_ns);
+}
+
+/* Powers off once every reply has arrived or the grace is over. Returns when to look again. */
+static uint64_t tick_power(struct server *server, uint64_t now_ns)
+{
+    bool sending = false;
+
+    for (unsigned i = 0; i < WIRE_SESSIONS_MAX; i++)
+        sending |= server->sessions[i].tx.active;
+    if (server->power_at_ns == 0)
+        server->power_at_ns = now_ns + POWER_GRACE_NS;
+    if (!sending || now_ns >= server->power_at_ns) {
+        server->power_pending = false;
+        server->power_at_ns = 0;
+        server->machine->power(server->power_action);
+    }
+    return server->power_at_ns ? server->power_at_ns : UINT64_MAX;
+}
+
+/* What time brings: replies again, held answers, leases that run out. Returns when to call next if
+ * nothing else happens before. The caller first passes on every datagram that has arrived, so that
+ * a long command of one client does not cost the others their leases. */
+uint64_t server_tick(struct server *server, uint64_t now_ns)
+{
+    uint64_t next = server->power_pending ? tick_power(server, now_ns) : UINT64_MAX;
+
+    for (unsigned i = 0; i < WIRE_SESSIONS_MAX; i++) {
+        struct server_session *session = &server->sessions[i];
+        if (session->state == SESSION_FREE)
+            continue;
+        if (now_ns >= session->heard_ns + LEASE_NS) {
+            server->stats.sessions_expired++;
+            session_end(server, session);
+            continue;
+        }
+        if (session->state == SESSION_PARKED)
+            server_dispatch(server, session, now_ns);
+        pump(server, session, now_ns);
+
+        uint64_t times[] = {
+            session->heard_ns + LEASE_NS, channel_tx_deadline(&session->tx, &session->rtt),
+            session->state == SESSION_PARKED ? session->park_deadline_ns : UINT64_MAX};
+        for (unsigned t = 0; t < sizeof(times) / sizeof(times[0]); t++)
+            if (times[t] < next)
+                next = times[t];
+    }
+    return next;
+}
+
+void server_get_stats(const struct server *server, struct server_stats *out)
+{
+    *out = server->stats;
+}

@@ -1,0 +1,89 @@
+/*
+ * What the files of the command server share: server.c (datagrams, sessions, leases),
+ * server_dispatch.c (a request becomes a call and its result a reply), server_trace.c and
+ * server_sys.c (the commands beyond bpf(2)).
+ */
+#ifndef SKEP_NET_SERVER_INTERNAL_H
+#define SKEP_NET_SERVER_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ebpf/commands.h"
+#include "ebpf/ebpf.h"
+#include "ebpf/marshal.h"
+#include "ebpf/wire.h"
+#include "net/channel.h"
+#include "net/server.h"
+
+enum session_state {
+    SESSION_FREE,
+    SESSION_IDLE,      /* the last request is answered; its reply is kept */
+    SESSION_RECEIVING, /* fragments of a request are coming in */
+    SESSION_PARKED,    /* a read waits for data */
+};
+
+struct server_session {
+    enum session_state state;
+    uint64_t id;
+    uint64_t nonce;           /* of the hello that made it */
+    struct net_endpoint from; /* where its client is */
+    uint64_t heard_ns;        /* the last valid datagram */
+    struct ebpf_session *handles;
+
+    uint32_t sequence; /* of the request that state speaks of */
+    struct channel_rx request;
+    struct channel_tx tx; /* the reply on its way */
+    struct channel_rtt rtt;
+    uint8_t *reply; /* kept until the next request; tx.data */
+
+    uint32_t command;          /* likewise */
+    uint64_t park_deadline_ns; /* 0: not parked yet */
+};
+
+struct server {
+    struct server_link *link;
+    const struct server_machine *machine;
+    struct channel_memory memory; /* requests are put together in it */
+    uint64_t boot_id;
+    struct server_stats stats;
+    bool power_pending; /* SKEP_POWER was answered: server_tick acts on it */
+    uint32_t power_action;
+    uint64_t power_at_ns; /* at the latest; 0: not set yet */
+    struct server_session sessions[WIRE_SESSIONS_MAX];
+    /* Of the request being executed: what it puts out, and the reply made of that. */
+    uint8_t arena[MARSHAL_ARENA_SIZE] __attribute__((aligned(16)));
+    uint8_t reply[WIRE_REPLY_MAX] __attribute__((aligned(16)));
+};
+
+/* A command beyond bpf(2): attr is the command's own struct of ebpf/commands.h, its pointers
+ * checked and usable. The result is 0, a handle, or a negative errno. A handler that waits returns
+ * SERVER_WAIT while it has nothing to say; it is called again when it may have, with attr as the
+ * client sent it. */
+typedef long (*server_handler)(struct server *server, struct server_session *session, void *attr);
+
+#define SERVER_WAIT 1000000000L /* no handle is so large */
+
+/* server_trace.c */
+long server_tracepoint_next(struct server *, struct server_session *, void *attr);
+long server_tracepoint_format(struct server *, struct server_session *, void *attr);
+long server_tracepoint_open(struct server *, struct server_session *, void *attr);
+long server_tracepoint_enable(struct server *, struct server_session *, void *attr);
+long server_trace_pipe_read(struct server *, struct server_session *, void *attr);
+long server_ringbuf_read(struct server *, struct server_session *, void *attr);
+/* server_sys.c */
+long server_klog_read(struct server *, struct server_session *, void *attr);
+long server_symbols_read(struct server *, struct server_session *, void *attr);
+long server_sys_info(struct server *, struct server_session *, void *attr);
+long server_power(struct server *, struct server_session *, void *attr);
+/* server.c */
+void server_answer(struct server *server, struct server_session *session, int32_t status,
+                   const void *reply, uint32_t reply_size, uint64_t now_ns);
+/* server_dispatch.c */
+void server_dispatch(struct server *server, struct server_session *session, uint64_t now_ns);
+int server_decode_hello(struct server *server, const void *message, size_t size,
+                        struct skep_hello_attr *attr);
+uint32_t server_encode_hello(const struct skep_hello_attr *attr, uint8_t reply[WIRE_FRAGMENT_SIZE]);
+
+#endif
