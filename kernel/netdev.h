@@ -19,6 +19,7 @@ struct netdev_iovec {
     size_t len;
 };
 
+struct ebpf_link;
 struct netdev;
 
 /* One received frame, borrowed: valid until the upcall returns. Network thread. */
@@ -46,6 +47,7 @@ struct netdev {
      * thread. */
     unsigned (*poll)(struct netdev *dev, unsigned budget);
 
+    struct ebpf_link *xdp; /* the attached XDP program; set by kernel/probe.c */
     netdev_rx_fn rx;      /* set by net/ */
     void *rx_arg;
     /* Set by net/: the driver calls it in interrupt context when poll has work. */

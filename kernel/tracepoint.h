@@ -41,12 +41,14 @@ struct trace_field {
     bool is_signed;
 };
 
-/* The programs attached to one tracepoint: replaced as a whole, never changed in place, so that a
- * run under way keeps what it started with. */
+/* The programs attached to one tracepoint, in the order they came. */
 struct trace_links {
     uint32_t count;
     struct ebpf_link *links[];
 };
+
+/* What an attached program gets: the record, or the raw arguments as 64-bit words. */
+enum trace_context { TRACE_RECORD, TRACE_RAW, TRACE_NR_CONTEXTS };
 
 struct tracepoint {
     struct static_key key; /* on while anything listens */
@@ -65,8 +67,8 @@ struct tracepoint {
 
     /* Changed with interrupts off. */
     bool to_pipe;
-    const struct trace_links *record_links, *raw_links; /* NULL: none */
-    uint64_t hits;                                      /* events while enabled */
+    struct trace_links *links[TRACE_NR_CONTEXTS]; /* NULL: none */
+    uint64_t hits;                                /* events while enabled */
     uint64_t missed; /* events that fell into a run of their own making */
 };
 
@@ -90,12 +92,11 @@ uint32_t tracepoint_count(void);
 /* To the trace pipe, or no longer. Thread context. */
 void tracepoint_enable(struct tracepoint *tp);
 void tracepoint_disable(struct tracepoint *tp);
-enum trace_context { TRACE_RECORD, TRACE_RAW }; /* what an attached program gets */
 /* Attaches a link behind those already there; the same program may come through several links.
  * link is borrowed until detached. 0, or -ENOMEM. Thread context. */
 int tracepoint_attach(struct tracepoint *tp, enum trace_context context, struct ebpf_link *link);
-/* After it returns the link's program is not running from here and will not. 0, -ENOENT when it
- * is not attached, or -ENOMEM, and the link is still attached. Thread context. */
+/* After it returns the link's program is not running from here and will not. 0, or -ENOENT when
+ * the link is not attached. Thread context. */
 int tracepoint_detach(struct tracepoint *tp, enum trace_context context, struct ebpf_link *link);
 unsigned tracepoint_programs(const struct tracepoint *tp);
 
