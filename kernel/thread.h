@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "arch/x86_64/arch.h"
+#include "kernel/timer.h"
 
 #define THREAD_NAME_SIZE 16 /* with the terminator, as Linux's comm */
 
@@ -25,20 +26,24 @@ enum thread_state { THREAD_READY, THREAD_RUNNING, THREAD_SLEEPING, THREAD_DEAD }
 
 struct thread {
     struct arch_context context;
-    uint32_t tid;                /* from 1; the idle thread is 0 */
+    uint32_t tid; /* from 1; the idle thread is 0 */
     char name[THREAD_NAME_SIZE];
     enum thread_priority priority;
     enum thread_state state;
-    void *stack;                 /* lowest usable byte, above the guard page */
+    void *stack; /* lowest usable byte, above the guard page */
     size_t stack_size;
-    uint64_t runtime_ns;         /* time on the CPU, up to the last switch */
+    uint64_t runtime_ns; /* time on the CPU, up to the last switch */
     uint64_t switches;
-    uint64_t wake_at;            /* arch_time_ns deadline while sleeping with one, else UINT64_MAX */
-    struct thread *next;         /* in a run queue or wait queue */
-    struct thread *all_next;     /* in the list of all threads */
+    uint64_t wake_at;        /* arch_time_ns deadline while sleeping with one, else UINT64_MAX */
+    struct thread *next;     /* in a run queue or wait queue */
+    struct thread *all_next; /* in the list of all threads */
     void (*entry)(void *);
     void *arg;
     struct waitq *waiting_on;
+    struct timer wake_timer; /* armed for wake_at */
+    bool timed_out;          /* the last wait ended by wake_timer */
+    uint64_t running_since;  /* arch_time_ns of the last switch to this thread */
+    uint64_t slice_left_ns;  /* until others of the same priority get their turn */
 };
 
 /* Threads that wait for one condition, first in first out. */
@@ -48,7 +53,8 @@ struct waitq {
 
 /* Makes the running code the first thread ("main") and starts the idle thread. */
 void thread_init(void);
-/* Starts entry(arg); the thread ends when entry returns. NULL when out of memory. name is copied. */
+/* Starts entry(arg); the thread ends when entry returns. name is copied. NULL when out of memory.
+ */
 struct thread *thread_create(const char *name, enum thread_priority priority, void (*entry)(void *),
                              void *arg);
 struct thread *thread_current(void);
@@ -57,6 +63,9 @@ void thread_yield(void);
 void thread_sleep_ns(uint64_t ns);
 /* Calls visit for every live thread, preemption off. */
 void thread_for_each(void (*visit)(const struct thread *thread, void *arg), void *arg);
+
+/* Nanoseconds the thread has run, including the current stretch. Any context. */
+uint64_t thread_runtime_ns(const struct thread *thread);
 
 /* No switch to another thread between the two; they nest. Interrupts still happen. */
 void preempt_disable(void);

@@ -1,6 +1,6 @@
 /*
- * Timers: a callback at a time, in interrupt context. Kept in a heap ordered by deadline; the
- * hardware is armed for the nearest only.
+ * Timers: a callback at a time, in interrupt context. Kept in a list sorted by deadline, since
+ * there are few; the hardware is armed for the nearest only.
  */
 #ifndef SKEP_KERNEL_TIMER_H
 #define SKEP_KERNEL_TIMER_H
@@ -8,13 +8,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Owned by the caller, who keeps it alive while it is armed. Zero-initialise before first use. */
+/* Owned by the caller, who keeps it alive while it is armed. Zero-initialise before first use; the
+ * callback runs with interrupts off, not armed any more, and may arm its timer again. */
 struct timer {
     uint64_t deadline_ns; /* arch_time_ns units */
     void (*fire)(struct timer *timer, void *arg);
     void *arg;
     bool armed;
-    struct timer *next;   /* the queue, by deadline */
+    struct timer *next; /* the queue, by deadline */
 };
 
 /* Arms, or moves, a timer. Any context. */

@@ -13,3 +13,7 @@ UNIT_wire := net/channel.c
 UNIT_channel := net/channel.c
 UNIT_page       := kernel/page.c $(HOST_KERNEL)
 UNIT_heap       := kernel/heap.c kernel/page.c $(HOST_KERNEL)
+UNIT_timer      := kernel/timer.c $(HOST_KERNEL)
+UNIT_virtqueue  := drivers/virtio/virtqueue.c
+UNIT_pci_caps   := drivers/virtio/pci_caps.c
+UNIT_datagram_queue := net/datagram_queue.c kernel/heap.c kernel/page.c $(HOST_KERNEL)
