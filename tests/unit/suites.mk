@@ -16,4 +16,8 @@ UNIT_heap       := kernel/heap.c kernel/page.c $(HOST_KERNEL)
 UNIT_timer      := kernel/timer.c $(HOST_KERNEL)
 UNIT_virtqueue  := drivers/virtio/virtqueue.c
 UNIT_pci_caps   := drivers/virtio/pci_caps.c
-UNIT_datagram_queue := net/datagram_queue.c kernel/heap.c kernel/page.c $(HOST_KERNEL)
+UNIT_datagram_queue := net/datagram_queue.c
+UNIT_cmdline    := kernel/cmdline.c kernel/text.c kernel/printk.c kernel/format.c $(HOST_KERNEL)
+
+MARSHAL := ebpf/marshal.c ebpf/marshal_rules.c ebpf/marshal_message.c
+UNIT_marshal := $(MARSHAL)
