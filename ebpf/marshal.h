@@ -37,6 +37,7 @@ union marshal_attr {
     struct skep_sys_info_attr sys_info;
     struct skep_power_attr power;
     struct skep_pin_attr pin;
+    struct skep_handle_attr handle;
 };
 
 struct marshal_head {
