@@ -29,13 +29,13 @@ $(O)/guest/%.o: %.S $(UAPI)/.done
 	$(Q)$(CC) $(GUEST_CFLAGS) -c -o $@ $<
 
 # net/ sees lwIP's headers; nothing else does.
-$(O)/guest/net/%.o: net/%.c $(UAPI)/.done $(LWIP_STAMP)
+$(O)/guest/net/%.o: net/%.c $(UAPI)/.done $(LWIP_PORT)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(GUEST_CFLAGS) $(GUEST_WARN) $(LWIP_INC) -c -o $@ $<
 
 # lwIP is somebody else's code: its warnings are not ours to mend.
-$(O)/guest/lwip/%.o: $(UAPI)/.done $(LWIP_STAMP)
+$(O)/guest/lwip/%.o: $(UAPI)/.done $(LWIP_PORT)
 	$(call say,CC,lwip/$*.c)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(GUEST_CFLAGS) -w $(LWIP_INC) -c -o $@ $(LWIP_DIR)/src/$*.c

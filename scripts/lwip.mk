@@ -14,5 +14,9 @@ LWIP_SRCS := $(strip $(LWIP_SRCS))
 # What must be there before anything that includes lwIP is compiled.
 LWIP_STAMP := $(if $(filter third_party/lwip,$(LWIP_DIR)),third_party/lwip/.fetched,$(LWIP_DIR)/src/include/lwip/init.h)
 
+# The port's headers are named here because lwIP's own include them, and -MMD leaves out what system
+# headers include.
+LWIP_PORT := $(LWIP_STAMP) net/lwip/lwipopts.h net/lwip/arch/cc.h
+
 third_party/lwip/.fetched: scripts/fetch
 	$(Q)scripts/fetch lwip

@@ -58,6 +58,8 @@ void net_assert_thread(void);
 #define LWIP_IPV6_DHCP6         0
 #define LWIP_IPV6_FRAG          1
 #define LWIP_IPV6_REASS         1
+/* Pointers of 64 bits do not fit into the fragment header. */
+#define IPV6_FRAG_COPYHEADER 1
 
 #define LWIP_NETIF_HOSTNAME            1
 #define LWIP_NETIF_EXT_STATUS_CALLBACK 1
