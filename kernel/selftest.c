@@ -11,24 +11,25 @@
 #include "kernel/printk.h"
 #include "kernel/string.h"
 
-/* Tests are called through a table and must not be folded into their caller: the backtrace shows
- * their names. */
+/* Pointers are themselves volatile: the compiler must not know where they lead. */
+
 static void selftest_null_read(void)
 {
-    const volatile int *volatile null = NULL; /* volatile: the compiler must not know it */
+    const volatile int *volatile null = NULL;
     pr_err("null read gave %d", *null);
 }
 
 static void selftest_text_write(void)
 {
-    volatile uint8_t *text = (volatile uint8_t *)(uintptr_t)selftest_run;
+    volatile uint8_t *volatile text = (volatile uint8_t *)(uintptr_t)selftest_run;
     *text = 0xcc;
 }
 
 static void selftest_rodata_write(void)
 {
-    static const volatile uint8_t constant = 1;
-    *(volatile uint8_t *)(uintptr_t)&constant = 2;
+    static const uint64_t constant = 1;
+    volatile uint64_t *volatile rodata = (volatile uint64_t *)(uintptr_t)&constant;
+    *rodata = 2;
 }
 
 static void selftest_data_execute(void)

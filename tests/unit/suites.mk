@@ -1,9 +1,10 @@
 # Unit test suites: UNIT_<name> := the sources under test. The tests themselves are in
 # tests/unit/test_<name>.c; libraries beyond Criterion go into SUITE_LIBS_<name>.
-# HOST_KERNEL replaces, on the host, what portable kernel code expects of arch/, panic.c,
+# HOST_HEAP puts the kernel's heap on malloc. HOST_KERNEL replaces, on the host, what portable kernel code expects of arch/, panic.c,
 # symbols.c and thread.c.
 
 HOST_KERNEL := user/vm/arch_host.c user/vm/kernel_host.c
+HOST_HEAP   := user/vm/heap_host.c
 
 UNIT_sanitizers := $(HOST_KERNEL)
 UNIT_string     := kernel/text.c $(HOST_KERNEL)
@@ -11,6 +12,7 @@ UNIT_format     := kernel/format.c $(HOST_KERNEL)
 UNIT_printk     := kernel/printk.c kernel/format.c $(HOST_KERNEL)
 UNIT_wire := net/channel.c
 UNIT_channel := net/channel.c
+UNIT_bootinfo   := boot/multiboot2.c boot/pvh.c boot/memory.c
 UNIT_page       := kernel/page.c $(HOST_KERNEL)
 UNIT_heap       := kernel/heap.c kernel/page.c $(HOST_KERNEL)
 UNIT_timer      := kernel/timer.c $(HOST_KERNEL)
@@ -21,3 +23,5 @@ UNIT_cmdline    := kernel/cmdline.c kernel/text.c kernel/printk.c kernel/format.
 
 MARSHAL := ebpf/marshal.c ebpf/marshal_rules.c ebpf/marshal_message.c
 UNIT_marshal := $(MARSHAL)
+UNIT_ramfs      := kernel/ramfs.c kernel/ustar.c kernel/timer.c kernel/printk.c kernel/format.c \
+	$(HOST_HEAP) $(HOST_KERNEL)
