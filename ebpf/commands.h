@@ -26,6 +26,7 @@ enum skep_cmd {
     SKEP_POWER,
     SKEP_UNPIN,              /* what unlink does on a bpffs */
     SKEP_PIN_NEXT,           /* list: one pin by cursor */
+    SKEP_HANDLE_INFO,        /* what marshalling must know of a handle */
 };
 
 /* Kinds of object behind handles and pins. */
@@ -51,6 +52,15 @@ struct skep_hello_attr {
 
 struct skep_close_attr {
     uint32_t handle;
+    uint32_t pad;
+};
+
+struct skep_handle_attr {
+    uint32_t handle;
+    uint32_t kind;            /* out: enum ebpf_kind */
+    uint32_t map_type;        /* out, for a map; else 0 */
+    uint32_t key_size;        /* likewise */
+    uint32_t value_size;      /* likewise: as on the wire, per-CPU sizes expanded */
     uint32_t pad;
 };
 

@@ -42,6 +42,8 @@ int ebpf_tracepoint_open(struct ebpf_session *session, uint32_t id);
 /* The map behind a handle; borrowed until the handle is closed. NULL: -EBADF. */
 struct ebpf_map *ebpf_session_map(struct ebpf_session *session, int handle);
 struct ebpf_prog *ebpf_session_prog(struct ebpf_session *session, int handle);
+/* enum ebpf_kind (ebpf/commands.h) of what is behind a handle, or -EBADF. */
+int ebpf_session_kind(struct ebpf_session *session, int handle);
 uint32_t ebpf_map_type(const struct ebpf_map *map);
 uint32_t ebpf_map_key_size(const struct ebpf_map *map);
 uint32_t ebpf_map_value_size(const struct ebpf_map *map); /* as on the wire: per-CPU sizes expanded */

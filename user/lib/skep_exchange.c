@@ -1,0 +1,275 @@
+/*
+ * One request and its reply over a channel: fragments, acknowledgements and timers are
+ * net/channel.c's; here is the loop around it, and what is said when it does not come to an end.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "user/lib/skep_internal.h"
+
+#define MS 1000000ull
+/* An acknowledged request without a reply is sent again so often: the reply may have been given
+ * up at the other side, or the machine may have restarted. It also keeps the lease. */
+#define PROBE_NS (1000 * MS)
+
+/* One exchange while it lasts. */
+struct exchange {
+    struct skep *skep;
+    struct channel_tx tx;
+    struct skep_reply *reply;
+    bool answered; /* the first fragment of the reply is there */
+    bool complete;
+    uint64_t deadline_ns, probe_ns;
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static void *reply_resize(void *arg, void *block, size_t old_size, size_t size)
+{
+    (void)arg;
+    (void)old_size;
+    if (size == 0) {
+        free(block);
+        return NULL;
+    }
+    return realloc(block, size);
+}
+
+static const struct channel_memory reply_memory = {reply_resize, NULL};
+
+void skep_reply_free(struct skep_reply *reply)
+{
+    channel_rx_free(&reply->message, &reply_memory);
+}
+
+/* Keeps the sentence of a failure; returns error. */
+int skep_fail(struct skep *skep, int error, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(skep->error, sizeof(skep->error), fmt, args);
+    va_end(args);
+    return error;
+}
+
+static int fail_refused(struct skep *skep)
+{
+    if (skep->session == 0)
+        return skep_fail(skep, -ECONNREFUSED,
+                         "nothing listens on UDP %s: start a guest with `make run`, or name "
+                         "another with --target or SKEP_TARGET",
+                         skep->target);
+    skep->lost = true;
+    return skep_fail(skep, -ECONNRESET,
+                     "nothing listens on UDP %s any more: the machine has stopped", skep->target);
+}
+
+static int fail_timeout(struct skep *skep, unsigned timeout_ms)
+{
+    double seconds = timeout_ms / 1000.0;
+
+    if (skep->session == 0)
+        return skep_fail(skep, -ETIMEDOUT,
+                         "no answer from UDP %s within %g s: the guest may still be booting, or "
+                         "no Skep listens there",
+                         skep->target, seconds);
+    return skep_fail(skep, -ETIMEDOUT,
+                     "no answer from %s within %g s: the guest is busy, has stopped, or cannot be "
+                     "reached",
+                     skep->target, seconds);
+}
+
+/* The other side does not know our session: because it restarted, or because it had not heard of
+ * us for a lease's time? A new hello tells; the session that it makes is left to its lease. */
+static int fail_lost(struct skep *skep)
+{
+    struct skep_hello_attr hello;
+    uint64_t boot_id = skep->boot_id;
+
+    skep->session = 0;
+    skep->sequence = 0;
+    skep->lost = true;
+    if (skep_say_hello(skep, 1000, &hello) == 0 && hello.boot_id == boot_id)
+        return skep_fail(skep, -ECONNRESET,
+                         "the session with %s has ended because the guest heard nothing for %u s: "
+                         "what it held is released, run the command again",
+                         skep->target, hello.lease_seconds);
+    return skep_fail(skep, -ECONNRESET,
+                     "the guest at %s has restarted: what was loaded there is gone, run the "
+                     "command again",
+                     skep->target);
+}
+
+/* ---- datagrams ----------------------------------------------------------------------------- */
+
+static void acknowledge(struct exchange *x, const struct wire_header *fragment)
+{
+    struct wire_header ack;
+
+    if (fragment->session == 0) /* a hello's reply: repeated on demand only */
+        return;
+    channel_make_ack(fragment, &ack);
+    x->skep->channel->ops->send(x->skep->channel, &ack, sizeof(ack));
+}
+
+static int take_reply(struct exchange *x, const struct wire_header *header, const void *payload)
+{
+    if (header->total == 0 && header->status == -ESTALE)
+        return -ESTALE;
+    if (header->total > WIRE_REPLY_MAX)
+        return 0;
+    if (!x->answered) {
+        x->answered = true;
+        x->tx.active = false; /* a reply acknowledges the whole request */
+        x->reply->status = header->status;
+        channel_rx_start(&x->reply->message, header);
+    }
+    int result = channel_rx_add(&x->reply->message, &reply_memory, header, payload);
+    if (result == -ENOMEM)
+        return skep_fail(x->skep, -ENOMEM, "out of memory for the reply of %s", x->skep->target);
+    if (result < 0) /* contradicts what came before, or too far ahead: not ours to acknowledge */
+        return 0;
+    acknowledge(x, header);
+    x->complete |= result == 1;
+    return 0;
+}
+
+/* 0 for everything that is taken or ignored. */
+static int take_datagram(struct exchange *x, const uint8_t *datagram, size_t len)
+{
+    struct skep *skep = x->skep;
+    struct wire_header header;
+    int err = channel_parse(datagram, len, &header);
+
+    if (err == -EPROTONOSUPPORT && header.kind == WIRE_REPLY && header.sequence == skep->sequence)
+        return skep_fail(skep, -EPROTONOSUPPORT,
+                         "%s speaks wire version %u, this client version %u: use the skepctl that "
+                         "was built with the guest",
+                         skep->target, header.version, WIRE_VERSION);
+    if (err || header.session != skep->session)
+        return 0;
+    if (header.sequence != skep->sequence) {
+        if (header.kind == WIRE_REPLY) /* of a command before: its acknowledgement was lost */
+            acknowledge(x, &header);
+        return 0;
+    }
+    if (header.kind == WIRE_ACK)
+        channel_tx_ack(&x->tx, &skep->rtt, header.fragment, now_ns());
+    else if (header.kind == WIRE_REPLY)
+        return take_reply(x, &header, datagram + sizeof(header));
+    return 0;
+}
+
+/* Takes everything that has arrived. */
+static int receive_all(struct exchange *x)
+{
+    struct channel *channel = x->skep->channel;
+    uint8_t datagram[WIRE_DATAGRAM_MAX + 1]; /* one more: a longer datagram is seen as such */
+    int err = 0;
+
+    while (!err && !x->complete) {
+        long len = channel->ops->receive(channel, datagram, sizeof(datagram));
+        if (len == -EAGAIN)
+            break;
+        if (len == -EINTR)
+            continue;
+        if (len < 0)
+            return (int)len;
+        err = take_datagram(x, datagram, (size_t)len);
+    }
+    return err;
+}
+
+/* Sends what is due. A full socket buffer is a lost datagram: the timer sends it again. */
+static int send_due(struct exchange *x, uint64_t now)
+{
+    struct channel *channel = x->skep->channel;
+    uint8_t datagram[WIRE_DATAGRAM_MAX];
+    size_t len;
+
+    while ((len = channel_tx_next(&x->tx, &x->skep->rtt, now, datagram)) > 0) {
+        int err = channel->ops->send(channel, datagram, len);
+        if (err && err != -EAGAIN && err != -ENOBUFS && err != -EINTR)
+            return err;
+        x->probe_ns = now + PROBE_NS;
+    }
+    if (!x->answered && !x->tx.active && now >= x->probe_ns) {
+        len = channel_tx_fragment(&x->tx, 0, datagram);
+        x->probe_ns = now + PROBE_NS;
+        return channel->ops->send(channel, datagram, len);
+    }
+    return 0;
+}
+
+static int wait_ms(const struct exchange *x, uint64_t now)
+{
+    uint64_t until = channel_tx_deadline(&x->tx, &x->skep->rtt);
+
+    if (!x->tx.active && x->probe_ns < until)
+        until = x->probe_ns;
+    if (x->deadline_ns < until)
+        until = x->deadline_ns;
+    return until <= now ? 0 : (int)((until - now + MS - 1) / MS);
+}
+
+static int run_exchange(struct exchange *x, unsigned timeout_ms)
+{
+    while (!x->complete) {
+        uint64_t now = now_ns();
+
+        if (now >= x->deadline_ns)
+            return fail_timeout(x->skep, timeout_ms);
+        int err = send_due(x, now);
+        if (!err) {
+            int ready = x->skep->channel->ops->wait(x->skep->channel, wait_ms(x, now));
+            err = ready < 0 && ready != -EINTR ? ready : receive_all(x);
+        }
+        switch (err) {
+        case 0:
+            break;
+        case -ECONNREFUSED:
+            return fail_refused(x->skep);
+        case -ESTALE:
+            return fail_lost(x->skep);
+        case -EPROTONOSUPPORT:
+        case -ENOMEM:
+            return err;
+        default:
+            return skep_fail(x->skep, err, "%s cannot be reached: %s", x->skep->target,
+                             strerror(-err));
+        }
+    }
+    return 0;
+}
+
+/* Sends a request and waits for its reply. 0 and the reply, which the caller frees; or a negative
+ * errno, and why in skep->error. message is borrowed. */
+int skep_exchange(struct skep *skep, uint32_t command, const void *message, uint32_t size,
+                  unsigned timeout_ms, struct skep_reply *reply)
+{
+    struct exchange x = {.skep = skep, .reply = reply};
+    struct wire_header header = {.kind = WIRE_REQUEST,
+                                 .session = skep->session,
+                                 .sequence = ++skep->sequence,
+                                 .command = command,
+                                 .total = size};
+
+    *reply = (struct skep_reply){0};
+    channel_tx_start(&x.tx, &header, message);
+    x.deadline_ns = now_ns() + timeout_ms * MS;
+    int err = run_exchange(&x, timeout_ms);
+    if (err)
+        skep_reply_free(reply);
+    return err;
+}

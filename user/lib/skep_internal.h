@@ -1,0 +1,55 @@
+/*
+ * What skep.c (the library's face, marshalling) and skep_exchange.c (one request and its reply
+ * over a channel) share.
+ */
+#ifndef SKEP_LIB_SKEP_INTERNAL_H
+#define SKEP_LIB_SKEP_INTERNAL_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ebpf/commands.h"
+#include "ebpf/wire.h"
+#include "net/channel.h"
+#include "user/lib/channel.h"
+
+/* What is known of a guest's handle; asked for once. */
+struct skep_known_handle {
+    uint32_t handle;
+    uint32_t kind; /* enum ebpf_kind */
+    uint32_t map_type, key_size, value_size;
+};
+
+struct skep {
+    pthread_mutex_t lock;
+    struct channel *channel;
+    char *target;
+    unsigned timeout_ms;
+    char error[384];
+
+    uint64_t session; /* 0 while saying hello */
+    uint64_t boot_id;
+    uint32_t sequence; /* of the last request */
+    bool lost;         /* the session has ended at the other side */
+    struct channel_rtt rtt;
+
+    struct skep_known_handle *known;
+    size_t nr_known;
+};
+
+/* A reply as it came. */
+struct skep_reply {
+    int32_t status;
+    struct channel_rx message; /* freed with skep_reply_free */
+};
+
+int skep_exchange(struct skep *skep, uint32_t command, const void *message, uint32_t size,
+                  unsigned timeout_ms, struct skep_reply *reply);
+void skep_reply_free(struct skep_reply *reply);
+int skep_say_hello(struct skep *skep, unsigned timeout_ms, struct skep_hello_attr *hello);
+int skep_fail(struct skep *skep, int error, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif
