@@ -1,7 +1,7 @@
 # Unit test suites: UNIT_<name> := the sources under test. The tests themselves are in
 # tests/unit/test_<name>.c; libraries beyond Criterion go into SUITE_LIBS_<name>.
-# HOST_HEAP puts the kernel's heap on malloc. HOST_KERNEL replaces, on the host, what portable kernel code expects of arch/, panic.c,
-# symbols.c and thread.c.
+# HOST_KERNEL replaces, on the host, what portable kernel code expects of arch/, panic.c,
+# symbols.c and thread.c. HOST_HEAP puts the kernel's heap on malloc.
 
 HOST_KERNEL := user/vm/arch_host.c user/vm/kernel_host.c
 HOST_HEAP   := user/vm/heap_host.c
@@ -23,5 +23,11 @@ UNIT_cmdline    := kernel/cmdline.c kernel/text.c kernel/printk.c kernel/format.
 
 MARSHAL := ebpf/marshal.c ebpf/marshal_rules.c ebpf/marshal_message.c
 UNIT_marshal := $(MARSHAL)
+UNIT_ustar      := kernel/ustar.c
 UNIT_ramfs      := kernel/ramfs.c kernel/ustar.c kernel/timer.c kernel/printk.c kernel/format.c \
 	$(HOST_HEAP) $(HOST_KERNEL)
+TRACING         := kernel/tracepoint.c kernel/tracepoint_format.c kernel/trace_events.c \
+	kernel/trace_syscalls.c kernel/probe.c kernel/trace_pipe.c kernel/format.c kernel/text.c \
+	kernel/timer.c kernel/heap.c kernel/page.c tests/unit/trace_test.c $(HOST_KERNEL)
+UNIT_tracepoint := $(TRACING)
+UNIT_trace_pipe := $(TRACING)

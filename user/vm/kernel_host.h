@@ -12,6 +12,9 @@
 extern jmp_buf *host_panic_catcher;
 extern char host_panic_message[512];
 
+/* With user/vm/heap_host.c: the n-th allocation from now fails, once. 0: none. */
+extern unsigned host_heap_fail_in;
+
 #define PANICS(statement)                                                                          \
     ({                                                                                             \
         jmp_buf catcher_;                                                                          \
