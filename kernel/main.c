@@ -5,12 +5,21 @@
 #include "arch/x86_64/arch.h"
 #include "boot/bootinfo.h"
 #include "boot/magic.h"
+#include "drivers/virtio/virtio.h"
+#include "ebpf/ebpf.h"
+#include "kernel/app.h"
 #include "kernel/cmdline.h"
 #include "kernel/page.h"
 #include "kernel/panic.h"
 #include "kernel/printk.h"
+#include "kernel/ramfs.h"
 #include "kernel/selftest.h"
 #include "kernel/string.h"
+#include "kernel/thread.h"
+#include "kernel/trace_pipe.h"
+#include "kernel/tracepoint.h"
+#include "net/net.h"
+#include "net/server.h"
 
 #define FOUR_GIB 0x100000000ull
 #define MS(ns)   ((unsigned)((ns) / 1000000))
@@ -67,6 +76,41 @@ static void memory_init(void)
     add_memory(FOUR_GIB, UINT64_MAX);
 }
 
+/* Files of the archive that the loader put into memory, which stays there. */
+static void files_init(void)
+{
+    ramfs_init();
+    for (unsigned i = 0; i < boot_info.nr_modules; i++) {
+        const struct boot_module *module = &boot_info.modules[i];
+        if (strcmp(module->name, "initrd") != 0)
+            continue;
+        int err =
+            ramfs_add_ustar((const void *)(uintptr_t)module->start, module->end - module->start);
+        if (err)
+            pr_err("initrd: damaged or out of memory (error %d); files before it are there", err);
+        return;
+    }
+    pr_warn("no initrd: the file system is empty");
+}
+
+static void engine_init(void)
+{
+    struct page_stats pages;
+    page_get_stats(&pages);
+    int err = ebpf_init(pages.free_pages * PAGE_SIZE / 2);
+    if (err)
+        pr_err("ebpf: not available (error %d)", err);
+}
+
+static void network_init(void)
+{
+    int err = net_init();
+    if (!err)
+        err = server_start();
+    if (err)
+        pr_err("network: not available (error %d)", err);
+}
+
 static void say_hello(void)
 {
     char cpu[160];
@@ -89,8 +133,17 @@ _Noreturn void kernel_main(uint32_t magic, uint64_t info)
     memory_init();               /* page allocator, final page tables with W^X */
     arch_apic_init();            /* interrupt controller */
     arch_time_init();            /* clock and timer */
-    say_hello();
-    selftest_run(); /* only what the command line asks for */
-    for (;;)
-        arch_wait_for_interrupt();
+    say_hello();                 /* what we run on */
+    tracepoint_init();           /* ids and formats of all tracepoints */
+    trace_pipe_init();           /* text of traced events */
+    thread_init();               /* this becomes the thread "main" */
+    arch_irq_enable();           /* and can be preempted */
+    selftest_run();              /* only what the command line asks for */
+    files_init();                /* ramfs from the initrd */
+    engine_init();               /* eBPF */
+    virtio_init();               /* devices on PCI */
+    network_init();              /* network thread, command server */
+    app_start();                 /* the application, in a thread of its own */
+    pr_info("skep: up %u ms after kernel entry", MS(arch_time_ns()));
+    thread_exit();
 }

@@ -74,7 +74,6 @@ static _Noreturn void end(void)
  * does not lead upwards is broken. */
 static void print_backtrace(uintptr_t fp)
 {
-    pr_err("backtrace:");
     for (int i = 0; i < BACKTRACE_MAX && fp && !(fp % 8); i++) {
         uint64_t link[2];
         if (arch_read_safe(link, (const void *)fp, sizeof(link)) != 0) {
@@ -116,6 +115,17 @@ static void print_reason(const struct trap_frame *frame)
     if (frame->vector == VECTOR_DOUBLE_FAULT)
         pr_err("a stack that ran into its guard page does this; last faulting address 0x%lx",
                (unsigned long)arch_fault_address());
+}
+
+/* A call to where no code is has no frame yet: its return address is the top of the stack. */
+static void print_caller_of_wild_jump(const struct trap_frame *frame)
+{
+    uint64_t caller;
+    if (arch_is_text(frame->rip) ||
+        arch_read_safe(&caller, (const void *)frame->rsp, sizeof(caller)) != 0)
+        return;
+    if (arch_is_text(caller))
+        pr_err("  %016lx %pS (by its return address)", (unsigned long)caller, (void *)(caller - 1));
 }
 
 static void print_registers(const struct trap_frame *frame)
@@ -163,6 +173,7 @@ _Noreturn void panic(const char *fmt, ...)
     format_text_va(message, sizeof(message), fmt, args);
     va_end(args);
     pr_err("PANIC: %s", message);
+    pr_err("backtrace:");
     print_backtrace((uintptr_t)arch_frame_pointer());
     end();
 }
@@ -175,6 +186,8 @@ _Noreturn void kernel_trap_fatal(const struct trap_frame *frame)
     print_reason(frame);
     print_registers(frame);
     print_stack(frame->rsp);
+    pr_err("backtrace:");
+    print_caller_of_wild_jump(frame);
     print_backtrace(frame->rbp);
     end();
 }

@@ -10,16 +10,16 @@
     .type trap_stubs, @function
     .balign 16
 trap_stubs:
-    .set vector, 0
+    .set .Lvector, 0
     .rept 256
     .balign 16
     /* #DF #TS #NP #SS #GP #PF #AC #CP #VC #SX push an error code themselves (SDM 3A table 6-1). */
-    .if !(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || vector == 29 || vector == 30)
+    .if !(.Lvector == 8 || (.Lvector >= 10 && .Lvector <= 14) || .Lvector == 17 || .Lvector == 21 || .Lvector == 29 || .Lvector == 30)
     pushq $0
     .endif
-    pushq $vector
+    pushq $.Lvector
     jmp trap_common
-    .set vector, vector + 1
+    .set .Lvector, .Lvector + 1
     .endr
     .size trap_stubs, . - trap_stubs
 
