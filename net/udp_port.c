@@ -25,6 +25,7 @@ struct net_port {
     bool bind_failed;    /* network thread; reported once */
     struct datagram_queue rx, tx;
     struct waitq readable;
+    bool interrupted; /* net_port_interrupt was called; with interrupts off */
     struct net_port_stats stats;
 };
 
@@ -177,27 +178,44 @@ struct net_port *net_port_open(uint16_t number, unsigned depth)
     return NULL;
 }
 
-/* The oldest datagram, waited for until deadline_ns; NULL when none came. */
-static const struct datagram *await_datagram(struct net_port *port, uint64_t deadline_ns)
+/* The oldest datagram, waited for until deadline_ns; NULL and an error when none came. */
+static const struct datagram *await_datagram(struct net_port *port, uint64_t deadline_ns,
+                                             int *error)
 {
     const struct datagram *datagram;
     uint64_t flags = arch_irq_save();
-    int error = deadline_ns == 0 ? -ETIMEDOUT : 0;
 
-    while ((datagram = datagram_queue_peek(&port->rx)) == NULL && error == 0)
-        error = waitq_wait(&port->readable, deadline_ns);
+    *error = deadline_ns == 0 ? -ETIMEDOUT : 0;
+    while ((datagram = datagram_queue_peek(&port->rx)) == NULL && *error == 0) {
+        if (port->interrupted)
+            *error = -EINTR;
+        else
+            *error = waitq_wait(&port->readable, deadline_ns);
+    }
+    if (*error == -EINTR)
+        port->interrupted = false;
     arch_irq_restore(flags);
     return datagram;
+}
+
+void net_port_interrupt(struct net_port *port)
+{
+    uint64_t flags = arch_irq_save();
+
+    port->interrupted = true;
+    arch_irq_restore(flags);
+    waitq_wake_one(&port->readable);
 }
 
 int net_port_receive(struct net_port *port, struct net_endpoint *from, void *buf, size_t size,
                      uint64_t deadline_ns)
 {
-    const struct datagram *datagram = await_datagram(port, deadline_ns);
+    int error;
+    const struct datagram *datagram = await_datagram(port, deadline_ns, &error);
     size_t length;
 
     if (datagram == NULL)
-        return -ETIMEDOUT;
+        return error;
     length = datagram->length;
     if (length > size) {
         length = size;

@@ -42,9 +42,12 @@ struct net_port *net_port_open(uint16_t port, unsigned depth);
 
 /* Takes the oldest datagram, waiting for one until deadline_ns (arch_time_ns units; UINT64_MAX:
  * for ever; 0: does not wait). Its length, at most size (the rest is cut off and counted), or
- * -ETIMEDOUT. One thread at a time per port. */
+ * -ETIMEDOUT, or -EINTR. One thread at a time per port. */
 int net_port_receive(struct net_port *port, struct net_endpoint *from, void *buf, size_t size,
                      uint64_t deadline_ns);
+
+/* Ends a wait in net_port_receive, the one under way or the next, with -EINTR. Any context. */
+void net_port_interrupt(struct net_port *port);
 
 /* Queues a copy of a datagram. 0, -EMSGSIZE when longer than NET_PORT_MAX, -ENOBUFS when the queue
  * is full (nothing is queued). Does not wait. Thread context. */
