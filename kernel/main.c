@@ -106,7 +106,7 @@ static void network_init(void)
 {
     int err = net_init();
     if (!err)
-        err = server_start();
+        err = server_start(boot_info.loader);
     if (err)
         pr_err("network: not available (error %d)", err);
 }

@@ -7,6 +7,8 @@
 
 #define DEBUG_EXIT_PORT  0xf4
 #define DEBUG_EXIT_OFF   0x10 /* QEMU's exit status is 33 when ACPI did not do it */
+#define DELAY_PORT       0x80 /* a read takes about 1 us and does nothing */
+#define POWER_OFF_WAITS  1000000
 #define RESET_CONTROL    0xcf9
 #define RESET_COLD       0x06
 #define KEYBOARD_COMMAND 0x64
@@ -46,8 +48,12 @@ _Noreturn void arch_poweroff(void)
         if (arch_pci_read32(pm_functions[i].bdf, 0) != pm_functions[i].id)
             continue;
         uint16_t base = arch_pci_read32(pm_functions[i].bdf, PCI_PM_BASE) & 0xff80;
-        if (base)
-            port_out16(base + PM1_CONTROL, PM1_SLEEP_ENABLE);
+        if (!base)
+            continue;
+        port_out16(base + PM1_CONTROL, PM1_SLEEP_ENABLE);
+        /* The machine goes off a little later, in QEMU's other thread. */
+        for (int wait = 0; wait < POWER_OFF_WAITS; wait++)
+            port_in8(DELAY_PORT);
     }
     arch_exit(DEBUG_EXIT_OFF);
 }
