@@ -1,6 +1,7 @@
 /*
  * format_text: printf-like formatting (C11 7.21.6.1) without floating point and without %n, with
- * the kernel's own %pS, %pI4, %pI6 and %pM. Called by printk and whoever makes text. Any context.
+ * the kernel's own %px, %pS, %pI4, %pI6 and %pM. Called by printk and whoever makes text. Any
+ * context.
  */
 #include "kernel/printk.h"
 #include "kernel/string.h"
@@ -109,12 +110,13 @@ static void put_string(struct out *out, const struct spec *spec, const char *tex
 
 /* ---- %p and its extensions ---------------------------------------------------------------- */
 
-static void put_pointer(struct out *out, const struct spec *spec, uint64_t value)
+static void put_pointer(struct out *out, const struct spec *spec, uint64_t value,
+                        const char *prefix)
 {
     struct spec hex = *spec;
 
     hex.precision = spec->precision < 0 && !spec->width ? 16 : spec->precision;
-    put_number(out, &hex, value, 16, false, "0x");
+    put_number(out, &hex, value, 16, false, prefix);
 }
 
 static void put_symbol(struct out *out, const struct spec *spec, uintptr_t addr)
@@ -124,7 +126,7 @@ static void put_symbol(struct out *out, const struct spec *spec, uintptr_t addr)
     const char *name = symbol_find(addr, &offset);
 
     if (!name) {
-        put_pointer(out, spec, addr);
+        put_pointer(out, spec, addr, "0x");
         return;
     }
     int len = format_text(text, sizeof(text), "%s+0x%lx", name, (unsigned long)offset);
@@ -203,7 +205,11 @@ static const char *convert_pointer(struct out *out, const struct spec *spec, con
         put_mac(out, spec, pointer);
         return fmt + 1;
     }
-    put_pointer(out, spec, (uintptr_t)pointer);
+    if (fmt[0] == 'x') { /* Linux's own form, which its events print */
+        put_pointer(out, spec, (uintptr_t)pointer, "");
+        return fmt + 1;
+    }
+    put_pointer(out, spec, (uintptr_t)pointer, "0x");
     return fmt;
 }
 

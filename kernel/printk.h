@@ -12,7 +12,8 @@
 enum log_level { LOG_ERR = 3, LOG_WARN = 4, LOG_NOTICE = 5, LOG_INFO = 6, LOG_DEBUG = 7 };
 
 /* Formats like snprintf (kernel/format.c): d i u x X o c s p %, flags "-+ 0#", width, precision,
- * hh h l ll z t j; plus %pS (symbol+offset), %pI4 and %pI6 (address in network order), %pM (MAC).
+ * hh h l ll z t j; plus %px (no 0x), %pS (symbol+offset), %pI4 and %pI6 (address in network order),
+ * %pM (MAC).
  * Returns the length the whole text has; writes at most size bytes, always terminated. */
 int format_text(char *buf, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 int format_text_va(char *buf, size_t size, const char *fmt, va_list args);

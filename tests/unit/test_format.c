@@ -104,6 +104,7 @@ Test(format, pointers_and_symbols)
 {
     GIVES("0x0000000000000000", "%p", (void *)0);
     GIVES("0x00000000deadbeef", "%p", (void *)0xdeadbeef);
+    GIVES("00000000deadbeef!", "%px!", (void *)0xdeadbeef);
     /* The host's symbol_find knows no symbol: the address stands for itself. */
     GIVES("0x0000000000001000", "%pS", (void *)0x1000);
 }
