@@ -9,8 +9,13 @@
 #ifndef SKEP_NET_NET_H
 #define SKEP_NET_NET_H
 
+#include <stdint.h>
+
 /* Starts the network thread. 0, -ENOMEM. A machine without a device runs on without network. */
 int net_init(void);
+
+/* The machine's own IPv4 address in network order; zeros while there is none. Any context. */
+void net_get_ip4(uint8_t address[4]);
 
 /* Has the network thread look at its queues. Any context. */
 void net_wake(void);

@@ -16,6 +16,7 @@
 #include "kernel/printk.h"
 #include "kernel/string.h"
 #include "kernel/trace_events.h"
+#include "net/net.h"
 #include "net/services.h"
 
 #define POLL_BUDGET          64u /* frames a device may deliver before others have their turn */
@@ -120,6 +121,16 @@ static unsigned prefix_length(u32_t netmask)
     return length;
 }
 
+/* The address set last, for other threads: one aligned word, written by the network thread. */
+static uint32_t own_address;
+
+void net_get_ip4(uint8_t address[4])
+{
+    uint32_t word = __atomic_load_n(&own_address, __ATOMIC_RELAXED);
+
+    memcpy(address, &word, sizeof(word));
+}
+
 /* lwIP calls it when an address of an interface changes. */
 static void address_changed(struct netif *netif, netif_nsc_reason_t reason,
                             const netif_ext_callback_args_t *args)
@@ -127,6 +138,8 @@ static void address_changed(struct netif *netif, netif_nsc_reason_t reason,
     const struct interface *interface = netif->state;
     s8_t index;
 
+    if (reason & LWIP_NSC_IPV4_ADDRESS_CHANGED)
+        __atomic_store_n(&own_address, netif_ip4_addr(netif)->addr, __ATOMIC_RELAXED);
     if ((reason & LWIP_NSC_IPV4_ADDRESS_CHANGED) && !ip4_addr_isany(netif_ip4_addr(netif))) {
         pr_info("net: %s: address %pI4/%u, gateway %pI4", interface->dev->name,
                 netif_ip4_addr(netif), prefix_length(netif_ip4_netmask(netif)->addr),

@@ -50,6 +50,6 @@ uint64_t server_tick(struct server *server, uint64_t now_ns);
 void server_get_stats(const struct server *server, struct server_stats *out);
 
 /* Guest only (net/server_thread.c). */
-int server_start(void);
+int server_start(const char *loader);
 
 #endif

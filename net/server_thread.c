@@ -1,0 +1,143 @@
+/*
+ * The command server in the guest: its thread, UDP port 9970 as its link, and the guest as its
+ * machine. Started by kernel/main.c.
+ */
+#include <linux/errno.h>
+
+#include "arch/x86_64/arch.h"
+#include "ebpf/commands.h"
+#include "ebpf/wire.h"
+#include "kernel/cmdline.h"
+#include "kernel/heap.h"
+#include "kernel/netdev.h"
+#include "kernel/page.h"
+#include "kernel/printk.h"
+#include "kernel/probe.h"
+#include "kernel/string.h"
+#include "kernel/symbols.h"
+#include "kernel/thread.h"
+#include "kernel/timer.h"
+#include "net/net.h"
+#include "net/server.h"
+
+/* Two clients' windows: what both send at once is queued. */
+#define PORT_DEPTH 64u
+
+#define VERSION "Skep 0.1"
+
+static struct server *server;
+static struct net_port *port;
+static char loader_name[32];
+
+/* ---- the link ------------------------------------------------------------------------------ */
+
+static void link_send(struct server_link *link, const struct net_endpoint *to, const void *data,
+                      size_t len)
+{
+    (void)link;
+    net_port_send(port, to, data, len); /* a full queue loses it: the sender repeats */
+}
+
+static struct server_link udp_link = {link_send};
+
+/* Something is there to read: a read that the server holds may be answered. Interrupt context. */
+static void notify(void)
+{
+    net_port_interrupt(port);
+}
+
+/* ---- the machine --------------------------------------------------------------------------- */
+
+static void count_thread(const struct thread *thread, void *arg)
+{
+    (void)thread;
+    ++*(uint32_t *)arg;
+}
+
+static void fill_in_network(struct skep_sys_info_attr *info)
+{
+    const struct netdev *dev = netdev_first();
+
+    net_get_ip4(info->ip4);
+    if (!dev)
+        return;
+    memcpy(info->mac, dev->mac, sizeof(info->mac));
+    for (; dev; dev = dev->next) {
+        info->rx_packets += dev->stats.rx_packets;
+        info->rx_bytes += dev->stats.rx_bytes;
+        info->rx_dropped += dev->stats.rx_dropped;
+        info->tx_packets += dev->stats.tx_packets;
+        info->tx_bytes += dev->stats.tx_bytes;
+        info->tx_dropped += dev->stats.tx_dropped;
+    }
+}
+
+static void fill_in(struct skep_sys_info_attr *info)
+{
+    struct page_stats pages;
+    struct heap_stats heap;
+
+    page_get_stats(&pages);
+    heap_get_stats(&heap);
+    info->uptime_ns = arch_time_ns();
+    info->wall_ns = time_wall_ns();
+    info->memory_total = pages.total_pages * PAGE_SIZE;
+    info->memory_free = pages.free_pages * PAGE_SIZE;
+    info->heap_bytes = heap.allocated_bytes;
+    thread_for_each(count_thread, &info->threads);
+    fill_in_network(info);
+    string_copy(info->version, VERSION, sizeof(info->version));
+    string_copy(info->loader, loader_name, sizeof(info->loader));
+    arch_cpu_describe(info->cpu, sizeof(info->cpu));
+    if (cmdline_get("skep.hostname", info->hostname, sizeof(info->hostname)) <= 0)
+        string_copy(info->hostname, "skep", sizeof(info->hostname));
+}
+
+static void power(uint32_t action)
+{
+    pr_notice("server: %s, as a client asked", action ? "rebooting" : "powering off");
+    if (action)
+        arch_reboot();
+    arch_poweroff();
+}
+
+static const struct server_machine guest = {VERSION, fill_in, power, symbol_at};
+
+/* ---- the thread ---------------------------------------------------------------------------- */
+
+static void serve(void *arg)
+{
+    static uint8_t datagram[NET_PORT_MAX];
+    uint64_t next = UINT64_MAX;
+
+    (void)arg;
+    for (;;) {
+        struct net_endpoint from;
+        int len = net_port_receive(port, &from, datagram, sizeof(datagram), next);
+
+        /* All that has arrived, then time: see server_tick. */
+        for (unsigned i = 0; len >= 0 && i < PORT_DEPTH; i++) {
+            server_receive(server, &from, datagram, (size_t)len, arch_time_ns());
+            len = net_port_receive(port, &from, datagram, sizeof(datagram), 0);
+        }
+        if (len >= 0)
+            server_receive(server, &from, datagram, (size_t)len, arch_time_ns());
+        next = server_tick(server, arch_time_ns());
+    }
+}
+
+/* Opens the port and starts the thread. loader: who started the kernel, for `sys info`. 0, or
+ * -ENOMEM and no server. Thread context, after the network, the tracepoints and the engine. */
+int server_start(const char *loader)
+{
+    string_copy(loader_name, loader, sizeof(loader_name));
+    server = server_create(&udp_link, &guest);
+    port = server ? net_port_open(WIRE_PORT, PORT_DEPTH) : NULL;
+    if (!port || !thread_create("server", THREAD_PRIO_SERVER, serve, NULL)) {
+        pr_err("server: out of memory: no client can connect");
+        return -ENOMEM;
+    }
+    probe_set_notify(notify);
+    pr_info("server: listening on UDP port %u", WIRE_PORT);
+    return 0;
+}
