@@ -1,0 +1,120 @@
+/*
+ * Context access by program type. Linux's rules (net/core/filter.c, kernel/trace/bpf_trace.c):
+ * fields are read at their natural alignment, in whole or in part; pointers only whole.
+ */
+#include <stddef.h>
+
+#include "ebpf/base.h"
+#include "ebpf/context.h"
+#include "ebpf/ebpf.h"
+#include "ebpf/prog.h"
+
+struct ctx_field {
+    uint16_t offset, size; /* in the program's view */
+    uint16_t internal;     /* offset in the machine's struct */
+    uint8_t kind;          /* enum ebpf_ctx_kind */
+};
+
+struct ebpf_context {
+    uint32_t prog_type;
+    const char *name;
+    uint32_t first, view_size;
+    const struct ctx_field *fields;
+    unsigned nr_fields;
+};
+
+static const struct ctx_field xdp_fields[] = {
+#define XDP_FIELD(view, internal, kind)                                                            \
+    {offsetof(struct xdp_md, view), 4, offsetof(struct ebpf_xdp, internal), kind},
+#include "ebpf/contexts.def"
+};
+
+static const struct ctx_field skb_fields[] = {
+#define SKB_FIELD(field, kind)                                                                     \
+    {offsetof(struct __sk_buff, field), 4, offsetof(struct ebpf_skb, view.field), kind},
+#include "ebpf/contexts.def"
+};
+
+static const struct ebpf_context contexts[] = {
+#define CONTEXT(TYPE, name, first, view, fields, nr) {TYPE, name, first, view, fields, nr},
+#include "ebpf/contexts.def"
+};
+
+/* An address within the view must belong to nothing else. */
+_Static_assert(sizeof(struct ebpf_xdp) >= sizeof(struct xdp_md), "the view fits the struct");
+_Static_assert(sizeof(struct ebpf_skb) >= sizeof(struct __sk_buff), "the view fits the struct");
+
+/* NULL when Skep has no such program type. */
+const struct ebpf_context *ebpf_context_get(uint32_t prog_type)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(contexts); i++)
+        if (contexts[i].prog_type == prog_type)
+            return &contexts[i];
+    return NULL;
+}
+
+const char *ebpf_context_name(const struct ebpf_context *context)
+{
+    return context->name;
+}
+
+/* How many bytes from r1 on are context; ctx_size is the size of the run's record. */
+uint32_t ebpf_context_size(const struct ebpf_context *context, uint32_t ctx_size)
+{
+    return context->view_size ? context->view_size : ctx_size;
+}
+
+static const char *field_access(const struct ebpf_context *context, void *ctx, uint64_t off,
+                                uint32_t size, bool write, struct ebpf_ctx_slot *slot)
+{
+    for (unsigned i = 0; i < context->nr_fields; i++) {
+        const struct ctx_field *field = &context->fields[i];
+
+        if (off < field->offset || off + size > (uint64_t)field->offset + field->size)
+            continue;
+        if (write && field->kind != CTX_WRITE)
+            return "this field of the context is read only";
+        if (field->kind == CTX_POINTER && size != field->size)
+            return "a packet pointer in the context is read whole, as 4 bytes";
+        slot->addr = (uint8_t *)ctx + field->internal + (off - field->offset);
+        slot->pointer = field->kind == CTX_POINTER;
+        return NULL;
+    }
+    return "no field of the context that this program type may access";
+}
+
+/* Resolves an access to [off, off + size) of the context, where off is below ebpf_context_size.
+ * NULL and *slot filled in, or the rule that it broke. */
+const char *ebpf_context_access(const struct ebpf_context *context, void *ctx, uint32_t ctx_size,
+                                uint64_t off, uint32_t size, bool write, struct ebpf_ctx_slot *slot)
+{
+    if (off + size > ebpf_context_size(context, ctx_size))
+        return "the access runs over the end of the context";
+    if (off % size)
+        return "context accesses are aligned to their size";
+    if (context->fields)
+        return field_access(context, ctx, off, size, write, slot);
+    if (write)
+        return "the context is read only";
+    if (off < context->first)
+        return "the first 8 bytes of a tracepoint record are not for programs";
+    *slot = (struct ebpf_ctx_slot){.addr = (uint8_t *)ctx + off};
+    return NULL;
+}
+
+/* The memory, beside the context, that the program may read and write because of what the context
+ * is: a packet with its metadata, or EBPF_PROG_TYPE_MEM's memory. Empty (*start == *end)
+ * for other types. */
+void ebpf_context_packet(uint32_t prog_type, const void *ctx, uintptr_t *start, uintptr_t *end)
+{
+    *start = *end = 0;
+    if (prog_type == BPF_PROG_TYPE_XDP) {
+        const struct ebpf_xdp *xdp = ctx;
+        *start = (uintptr_t)xdp->data_meta;
+        *end = (uintptr_t)xdp->data_end;
+    } else if (prog_type == EBPF_PROG_TYPE_MEM) {
+        const struct ebpf_mem *mem = ctx;
+        *start = (uintptr_t)mem->data;
+        *end = (uintptr_t)mem->data_end;
+    }
+}

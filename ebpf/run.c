@@ -1,0 +1,105 @@
+/*
+ * Running programs: the runs under way on a CPU, what they count, and what a fault says. Runs nest
+ * like the interrupts that start them: the last one begun is the first to end, since a program runs
+ * with preemption off. Called by links, test runs and tools.
+ */
+#include "ebpf/base.h"
+#include "ebpf/context.h"
+#include "ebpf/disasm.h"
+#include "ebpf/ebpf.h"
+#include "ebpf/helpers.h"
+#include "ebpf/interp_checked.h"
+#include "ebpf/port.h"
+#include "ebpf/prog.h"
+
+#define RUNS_MAX 4u /* a thread's, an interrupt's, and what their helpers' own events start */
+
+/* One CPU's runs; touched by that CPU alone, with preemption off. An interrupt may come between
+ * any two steps, but has put everything back when it ends. */
+struct cpu_runs {
+    struct ebpf_run *current;
+    uint32_t depth;
+    struct checked runs[RUNS_MAX];
+};
+
+static struct cpu_runs cpus[PORT_NR_CPUS];
+static struct ebpf_stats totals; /* runs, faults, budget_exceeded, recursion_misses */
+
+/* The innermost run on this CPU; NULL outside of programs. */
+struct ebpf_run *ebpf_run_current(void)
+{
+    return cpus[port_cpu_id()].current;
+}
+
+void ebpf_prog_get_stats(struct ebpf_stats *out)
+{
+    out->runs = totals.runs;
+    out->faults = totals.faults;
+    out->budget_exceeded = totals.budget_exceeded;
+    out->recursion_misses = totals.recursion_misses;
+}
+
+/* Counts and describes; the first fault, and then ever fewer, is told in the trace pipe too. */
+static void note_fault(struct ebpf_prog *prog, const struct checked *c)
+{
+    const struct ebpf_prog *at = c->run.prog;
+    char text[DISASM_MAX], line[sizeof(prog->last_fault) + 64];
+    int n;
+
+    prog->faults++;
+    totals.faults++;
+    totals.budget_exceeded += c->error == -ELOOP;
+    ebpf_disasm(&at->insns[c->pc], at->nr_insns - c->pc, text, sizeof(text));
+    port_format(prog->last_fault, sizeof(prog->last_fault), "insn %u: %s: %s", c->pc, text,
+                c->reason);
+    if (!is_power_of_two(prog->faults))
+        return;
+    n = port_format(line, sizeof(line), "program %s (id %u) stopped: %s", prog->name,
+                    prog->object.id, prog->last_fault);
+    if (n > 0)
+        port_trace_printk(line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
+}
+
+static int run_on_cpu(struct cpu_runs *cpu, struct ebpf_prog *prog, void *ctx, uint32_t ctx_size,
+                      uint64_t cookie, uint64_t *result)
+{
+    struct checked *c = &cpu->runs[cpu->depth++];
+    uint64_t start = port_time_ns();
+    int err;
+
+    c->run = (struct ebpf_run){.prog = prog, .ctx = ctx, .cookie = cookie, .outer = cpu->current};
+    c->context = ebpf_context_get(prog->type);
+    c->ctx_size = ctx_size;
+    cpu->current = &c->run;
+    err = checked_run(c, result);
+    ebpf_ringbuf_discard_all(&c->run);
+    if (err)
+        note_fault(prog, c);
+    cpu->current = c->run.outer;
+    cpu->depth--;
+    prog->run_cnt++;
+    prog->run_time_ns += port_time_ns() - start;
+    totals.runs++;
+    return err;
+}
+
+int ebpf_prog_run(struct ebpf_prog *prog, void *ctx, uint32_t ctx_size, uint64_t cookie,
+                  uint64_t *result)
+{
+    struct cpu_runs *cpu;
+    int err = -EBUSY;
+
+    *result = 0;
+    port_preempt_disable();
+    cpu = &cpus[port_cpu_id()];
+    if (prog->running || cpu->depth == RUNS_MAX) {
+        prog->recursion_misses++;
+        totals.recursion_misses++;
+    } else {
+        prog->running = true;
+        err = run_on_cpu(cpu, prog, ctx, ctx_size, cookie, result);
+        prog->running = false;
+    }
+    port_preempt_enable();
+    return err;
+}
