@@ -37,6 +37,10 @@ struct ebpf_map_ops {
     int (*peek)(struct ebpf_map *map, void *value);
     /* Base of a value that a program may address directly (BPF_PSEUDO_MAP_VALUE); *size: how far. */
     int (*direct_value)(struct ebpf_map *map, uint32_t offset, void **addr);
+    /* Per-CPU types, for clients: address of the values of all CPUs; NULL: as lookup. update_all
+     * likewise takes them all. */
+    void *(*lookup_all)(struct ebpf_map *map, const void *key);
+    int (*update_all)(struct ebpf_map *map, const void *key, const void *values, uint64_t flags);
     /* True when [addr, addr + len) lies inside one live value of this map: the checked
      * interpreter's test for a pointer that lookup gave. */
     bool (*owns)(struct ebpf_map *map, uintptr_t addr, size_t len);
@@ -54,6 +58,7 @@ struct ebpf_map {
     struct ebpf_object object;
     const struct ebpf_map_ops *ops;
     uint32_t type, key_size, value_size, max_entries, flags;
+    uint64_t extra;           /* map_extra */
     char name[BPF_OBJ_NAME_LEN];
     bool frozen;              /* clients may no longer write */
     struct ebpf_btf *btf;     /* holds a reference; NULL without */
@@ -62,14 +67,23 @@ struct ebpf_map {
     void *impl;               /* the type's own state */
 };
 
-/* Every type there is, from maps.def. NULL for an unknown one. */
 const struct ebpf_map_ops *ebpf_map_ops_for(uint32_t type);
 int ebpf_map_create(const union bpf_attr *attr, struct ebpf_btf *btf, struct ebpf_map **out);
 void ebpf_map_get(struct ebpf_map *map);
 void ebpf_map_put(struct ebpf_map *map);
 
-/* Memory that counts against the limit; zeroed. NULL when above it or out of memory. */
+/* What a client does, whatever the type. value: ebpf_map_value_size bytes. */
+int ebpf_map_read(struct ebpf_map *map, const void *key, void *value, uint64_t flags);
+int ebpf_map_write(struct ebpf_map *map, const void *key, const void *value, uint64_t flags);
+int ebpf_map_remove(struct ebpf_map *map, const void *key);
+int ebpf_map_next_key(struct ebpf_map *map, const void *key, void *next);
+int ebpf_map_take(struct ebpf_map *map, const void *key, void *value, uint64_t flags);
+
 void *ebpf_map_alloc(struct ebpf_map *map, size_t size);
 void ebpf_map_free(struct ebpf_map *map, void *block, size_t size);
+void ebpf_map_set_limit(uint64_t bytes);
+uint64_t ebpf_map_bytes(uint64_t *limit);
+
+#define EBPF_ENOTSUPP 524 /* what Linux answers for an operation that a map type lacks */
 
 #endif

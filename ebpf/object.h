@@ -15,17 +15,21 @@ struct ebpf_object {
     uint32_t refs;
     uint64_t created_ns;
     void (*destroy)(struct ebpf_object *object);
-    struct ebpf_object *next_by_id;
+    struct ebpf_object *previous, *next; /* of its kind, by rising id */
 };
 
-/* Gives the object its id and its first reference. */
 int ebpf_object_init(struct ebpf_object *object, enum ebpf_kind kind,
                      void (*destroy)(struct ebpf_object *));
 void ebpf_object_get(struct ebpf_object *object);
 void ebpf_object_put(struct ebpf_object *object);
-/* With a reference, or NULL. */
 struct ebpf_object *ebpf_object_by_id(enum ebpf_kind kind, uint32_t id);
-/* Smallest id above `id`; 0 when none. */
 uint32_t ebpf_object_next_id(enum ebpf_kind kind, uint32_t id);
+uint32_t ebpf_object_count(enum ebpf_kind kind);
+
+int ebpf_pin(const char *path, struct ebpf_object *object);
+int ebpf_unpin(const char *path);
+int ebpf_pin_get(const char *path, struct ebpf_object **out);
+int ebpf_pin_next(char name[SKEP_PIN_MAX], enum ebpf_kind *kind, uint32_t *id);
+void ebpf_unpin_all(void);
 
 #endif

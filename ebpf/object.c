@@ -1,0 +1,125 @@
+/*
+ * Objects: reference counts, and the list of each kind in the order of ids. Used by everything
+ * that makes objects (map.c, prog.c, link.c, btf.c, session.c) and by the commands that name
+ * them (sys_object.c). What an object is made of, and its end, are its own module's.
+ */
+#include <linux/errno.h>
+
+#include "ebpf/base.h"
+#include "ebpf/object.h"
+#include "ebpf/port.h"
+
+/* All guarded by port_lock. */
+static struct {
+    struct ebpf_object *first, *last;
+    uint32_t last_id, count;
+} kinds[EBPF_NR_KINDS];
+
+/* Gives the object, which must be ready for use, its id and its first reference: from here on it
+ * can be found by id. destroy frees it, in the context of the last put. 0, or -ENOSPC: ids used up. */
+int ebpf_object_init(struct ebpf_object *object, enum ebpf_kind kind,
+                     void (*destroy)(struct ebpf_object *))
+{
+    uint64_t saved;
+    int err = 0;
+
+    object->kind = kind;
+    object->refs = 1;
+    object->created_ns = port_time_ns();
+    object->destroy = destroy;
+    saved = port_lock();
+    if (kinds[kind].last_id == INT32_MAX) {
+        err = -ENOSPC;
+    } else {
+        object->id = ++kinds[kind].last_id;
+        object->previous = kinds[kind].last;
+        object->next = NULL;
+        if (kinds[kind].last != NULL)
+            kinds[kind].last->next = object;
+        else
+            kinds[kind].first = object;
+        kinds[kind].last = object;
+        kinds[kind].count++;
+    }
+    port_unlock(saved);
+    return err;
+}
+
+/* One more reference, by whoever holds one. Any context. */
+void ebpf_object_get(struct ebpf_object *object)
+{
+    uint64_t saved = port_lock();
+    if (object->refs == 0)
+        port_fatal("ebpf: reference to a dead object (kind %d, id %u)", object->kind, object->id);
+    object->refs++;
+    port_unlock(saved);
+}
+
+static void unlink_object(struct ebpf_object *object)
+{
+    if (object->previous != NULL)
+        object->previous->next = object->next;
+    else
+        kinds[object->kind].first = object->next;
+    if (object->next != NULL)
+        object->next->previous = object->previous;
+    else
+        kinds[object->kind].last = object->previous;
+    kinds[object->kind].count--;
+}
+
+/* One reference less; NULL is fine. The last one destroys the object, here, outside port_lock. Thread
+ * context, since destroying a link waits for its program. */
+void ebpf_object_put(struct ebpf_object *object)
+{
+    bool dead;
+    uint64_t saved;
+
+    if (object == NULL)
+        return;
+    saved = port_lock();
+    if (object->refs == 0)
+        port_fatal("ebpf: reference dropped twice (kind %d, id %u)", object->kind, object->id);
+    dead = --object->refs == 0;
+    if (dead)
+        unlink_object(object);
+    port_unlock(saved);
+    if (dead)
+        object->destroy(object);
+}
+
+/* @return the object with a reference that the caller puts, or NULL. */
+struct ebpf_object *ebpf_object_by_id(enum ebpf_kind kind, uint32_t id)
+{
+    uint64_t saved = port_lock();
+    struct ebpf_object *object = kinds[kind].first;
+
+    while (object != NULL && object->id < id)
+        object = object->next;
+    if (object != NULL && object->id == id)
+        object->refs++;
+    else
+        object = NULL;
+    port_unlock(saved);
+    return object;
+}
+
+/* @return the smallest id above `id`; 0 when there is none. */
+uint32_t ebpf_object_next_id(enum ebpf_kind kind, uint32_t id)
+{
+    uint64_t saved = port_lock();
+    struct ebpf_object *object = kinds[kind].first;
+    uint32_t next;
+
+    while (object != NULL && object->id <= id)
+        object = object->next;
+    next = object != NULL ? object->id : 0;
+    port_unlock(saved);
+    return next;
+}
+
+/* How many objects of this kind there are. */
+uint32_t ebpf_object_count(enum ebpf_kind kind)
+{
+    return kinds[kind].count;
+}
