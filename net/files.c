@@ -5,7 +5,6 @@
 
 #include <linux/errno.h>
 #include <linux/fcntl.h>
-#include <linux/stat.h>
 #include <asm/stat.h>
 #include <asm/unistd.h>
 
@@ -14,6 +13,9 @@
 
 #define MAX_PATH_SIZE 512
 #define MAX_FILE_SIZE (1u << 30)
+/* S_IFMT and S_IFREG, which <linux/stat.h> hides where there is a C library. */
+#define MODE_TYPE    0170000
+#define MODE_REGULAR 0100000
 
 static long call(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
 {
@@ -42,7 +44,7 @@ int net_file_open(const char *name, uint32_t *size)
     if (fd < 0)
         return fd;
     error = (int)call(__NR_fstat, (uint64_t)fd, (uintptr_t)&status, 0, 0);
-    if (error == 0 && !S_ISREG(status.st_mode))
+    if (error == 0 && (status.st_mode & MODE_TYPE) != MODE_REGULAR)
         error = -EISDIR;
     if (error == 0 && (uint64_t)status.st_size > MAX_FILE_SIZE)
         error = -EFBIG;

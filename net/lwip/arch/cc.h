@@ -17,8 +17,12 @@
 #define LWIP_NO_CTYPE_H    1
 
 /* limits.h of a freestanding gcc asks for the C library's. */
-#define INT_MAX   __INT_MAX__
+#ifndef INT_MAX
+#define INT_MAX __INT_MAX__
+#endif
+#ifndef SSIZE_MAX
 #define SSIZE_MAX __PTRDIFF_MAX__
+#endif
 typedef ptrdiff_t ssize_t;
 
 #define X8_F  "02x"
