@@ -26,6 +26,7 @@ MAKEFLAGS += --no-builtin-rules
 
 include scripts/guest.mk
 include scripts/host.mk
+include scripts/serve.mk
 include scripts/tests.mk
 
 .PHONY: setup doctor clean
