@@ -2,7 +2,7 @@
 
 comma := ,
 
-HOST_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O2 -g -fno-strict-aliasing -I. -I$(O)/gen \
+HOST_CFLAGS := -std=gnu11 -O2 -g -fno-strict-aliasing -I. -I$(O)/gen \
 	-Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wvla -MMD -MP
 
 $(O)/host/%.o: %.c
@@ -18,8 +18,8 @@ BPF_WRAPPED := syscall close dup dup2 dup3 fcntl fcntl64 fopen fopen64 gzopen gz
 	statfs64 unlink btf__load_vmlinux_btf get_kernel_version
 LIBBPF_LIBS := $(addprefix -Wl$(comma)--wrap=,$(BPF_WRAPPED)) -l:libbpf.a -lelf -lz
 
-LIBSKEP_SRCS := $(wildcard user/lib/*.c) ebpf/marshal.c
-SKEPCTL_SRCS := $(wildcard user/client/*.c) $(LIBSKEP_SRCS)
+LIBSKEP_SRCS := $(wildcard user/lib/*.c ebpf/marshal*.c) net/channel.c
+SKEPCTL_SRCS := $(wildcard user/client/*.c) ebpf/disasm.c ebpf/helper_names.c $(LIBSKEP_SRCS)
 SKEPCTL_OBJS := $(patsubst %.c,$(O)/host/%.o,$(SKEPCTL_SRCS))
 
 $(O)/skepctl: $(SKEPCTL_OBJS)

@@ -141,22 +141,15 @@ struct translation {
     void *insns_copy, *fd_array_copy, *value_copy;
 };
 
-/* An XDP link's target is a network interface: target_ifindex shares the place of target_fd. */
-static bool is_ifindex(uint32_t cmd, const union bpf_attr *attr, uint16_t offset)
-{
-    return cmd == BPF_LINK_CREATE && attr->link_create.attach_type == BPF_XDP &&
-           offset == offsetof(union bpf_attr, link_create.target_ifindex);
-}
-
 static int translate_fields(uint32_t cmd, void *attr, uint32_t size, struct translation *t)
 {
-    unsigned count = marshal_handle_fields(cmd, t->offsets);
+    unsigned count = marshal_handle_fields(cmd, attr, t->offsets);
 
     for (unsigned i = 0; i < count; i++) {
         uint8_t *field = (uint8_t *)attr + t->offsets[i];
         int32_t fd;
 
-        if (t->offsets[i] + sizeof(fd) > size || is_ifindex(cmd, attr, t->offsets[i]))
+        if (t->offsets[i] + sizeof(fd) > size)
             break;
         memcpy(&fd, field, sizeof(fd));
         t->fields[i] = (uint32_t)fd;

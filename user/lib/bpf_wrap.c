@@ -5,6 +5,8 @@
  * host's BTF, symbols, configuration and version cannot be read, and its bpffs is not touched.
  * Calls that concern none of that pass through.
  */
+#define _GNU_SOURCE /* dup3, the names that end with 64 */
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>

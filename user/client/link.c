@@ -1,0 +1,120 @@
+/*
+ * skepctl link: list, detach.
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "user/client/client.h"
+
+static void show_json(const struct bpf_link_info *info, const char *raw_name)
+{
+    const char *type = libbpf_bpf_link_type_str(info->type);
+
+    json_begin(json, NULL, '{');
+    json_uint(json, "id", info->id);
+    if (type)
+        json_string(json, "type", type);
+    else
+        json_uint(json, "type", info->type);
+    json_uint(json, "prog_id", info->prog_id);
+    if (info->type == BPF_LINK_TYPE_RAW_TRACEPOINT)
+        json_string(json, "tp_name", raw_name);
+    if (info->type == BPF_LINK_TYPE_XDP)
+        json_uint(json, "ifindex", info->xdp.ifindex);
+    pins_show(EBPF_LINK, info->id);
+    json_end(json, '}');
+}
+
+static void show_plain(const struct bpf_link_info *info, const char *raw_name)
+{
+    const char *type = libbpf_bpf_link_type_str(info->type);
+
+    printf("%u: ", info->id);
+    if (type)
+        printf("%s  ", type);
+    else
+        printf("type %u  ", info->type);
+    printf("prog %u  ", info->prog_id);
+    if (info->type == BPF_LINK_TYPE_RAW_TRACEPOINT)
+        printf("\n\ttp '%s'  ", raw_name);
+    if (info->type == BPF_LINK_TYPE_XDP)
+        printf("\n\tifindex %u  ", info->xdp.ifindex);
+    pins_show(EBPF_LINK, info->id);
+    printf("\n");
+}
+
+static int show(int fd)
+{
+    struct bpf_link_info info = {0};
+    char raw_name[128] = "";
+
+    if (handle_info(EBPF_LINK, fd, &info, sizeof(info)))
+        return -1;
+    if (info.type == BPF_LINK_TYPE_RAW_TRACEPOINT) {
+        info = (struct bpf_link_info){0};
+        info.raw_tracepoint.tp_name = (uintptr_t)raw_name;
+        info.raw_tracepoint.tp_name_len = sizeof(raw_name);
+        if (handle_info(EBPF_LINK, fd, &info, sizeof(info)))
+            return -1;
+    }
+    if (json)
+        show_json(&info, raw_name);
+    else
+        show_plain(&info, raw_name);
+    return 0;
+}
+
+static int do_show(struct args *args)
+{
+    int fd, error;
+
+    if (args->left == 0) {
+        if (json)
+            json_begin(json, NULL, '[');
+        error = each_handle(EBPF_LINK, show);
+        if (json)
+            json_end(json, ']');
+        return error;
+    }
+    fd = handle_parse(args, EBPF_LINK);
+    if (fd < 0)
+        return -1;
+    error = args_none(args) ? -1 : show(fd);
+    close(fd);
+    return error;
+}
+
+/* Detaches, and removes the link's pins: nothing of it is left unless another session holds it. */
+static int do_detach(struct args *args)
+{
+    struct bpf_link_info info = {0};
+    int fd = handle_parse(args, EBPF_LINK), error = -1;
+
+    if (fd < 0)
+        return -1;
+    if (args_none(args) || handle_info(EBPF_LINK, fd, &info, sizeof(info)))
+        goto out;
+    if (bpf_link_detach(fd)) {
+        p_err("failed link detach: %s", strerror(errno));
+        goto out;
+    }
+    if (pins_remove(EBPF_LINK, info.id, NULL) == 0)
+        error = done();
+out:
+    close(fd);
+    return error;
+}
+
+static const struct verb verbs[] = {
+    {"show", do_show, "[LINK]"},
+    {"list", do_show, NULL},
+    {"detach", do_detach, "LINK"},
+    {0},
+};
+
+const struct noun noun_link = {
+    .name = "link",
+    .verbs = verbs,
+    .terms = "       LINK := { id LINK_ID | pinned NAME }\n",
+};

@@ -1,0 +1,147 @@
+/*
+ * skepctl: the client of a Skep guest, with bpftool's grammar, output and exit status. This file
+ * has the options and the nouns; each noun's verbs are in a file of its own. The connection is
+ * made before a verb runs, except for help.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "user/client/client.h"
+
+#define EXIT_BAD 255 /* bpftool's -1 */
+
+static const struct noun *const nouns[] = {
+    &noun_prog, &noun_map, &noun_link, &noun_tracepoint, &noun_sys,
+};
+
+static int help(void)
+{
+    if (json) {
+        json_null(json, NULL);
+        return 0;
+    }
+    fprintf(stderr, "Usage: skepctl [OPTIONS] OBJECT { COMMAND | help }\n"
+                    "       skepctl [OPTIONS] run OBJ\n"
+                    "       skepctl version\n\n"
+                    "       OBJECT := {");
+    for (unsigned i = 0; i < sizeof(nouns) / sizeof(nouns[0]); i++)
+        fprintf(stderr, "%s %s", i ? " |" : "", nouns[i]->name);
+    fprintf(
+        stderr,
+        " }\n"
+        "       run: load an object file, attach its programs, show what they say until Ctrl-C\n"
+        "       OPTIONS := { {-j|--json} [{-p|--pretty}] | {-f|--bpffs} | {-d|--debug} |\n"
+        "                    {-t|--target} HOST:PORT | {-V|--version} }\n"
+        "       The target is $SKEP_TARGET, else 127.0.0.1:9970.\n");
+    return 0;
+}
+
+static int version(void)
+{
+    if (json) {
+        json_begin(json, NULL, '{');
+        json_printf(json, "libbpf_version", "\"%u.%u\"", libbpf_major_version(),
+                    libbpf_minor_version());
+        json_end(json, '}');
+    } else {
+        printf("skepctl\nusing libbpf %s\n", libbpf_version_string());
+    }
+    return 0;
+}
+
+static bool asks_for_help(const struct args *args)
+{
+    return args->left > 0 && strcmp(args->next[0], "help") == 0;
+}
+
+static int with_guest(const char *target, const struct noun *noun, struct args *args)
+{
+    int result;
+
+    if (noun && asks_for_help(args)) {
+        print_help(noun);
+        return 0;
+    }
+    if (guest_connect(target))
+        return -1;
+    result = noun ? select_verb(noun, args) : do_run(args);
+    guest_disconnect();
+    return result;
+}
+
+static int dispatch(const char *target, struct args *args)
+{
+    if (args->left == 0 || args_match(args, "help"))
+        return help();
+    if (args_match(args, "version"))
+        return version();
+    for (unsigned i = 0; i < sizeof(nouns) / sizeof(nouns[0]); i++)
+        if (args_match(args, nouns[i]->name))
+            return with_guest(target, nouns[i], args);
+    if (args_match(args, "run"))
+        return with_guest(target, NULL, args);
+    help();
+    return -1;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"json", no_argument, NULL, 'j'},         {"pretty", no_argument, NULL, 'p'},
+        {"bpffs", no_argument, NULL, 'f'},        {"debug", no_argument, NULL, 'd'},
+        {"target", required_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},      {0},
+    };
+    static struct json output;
+    const char *target = NULL;
+    bool wants_version = false;
+    int option, result;
+
+    setlinebuf(stdout);
+    output.out = stdout;
+    opterr = 0;
+    /* '+': options stand before the noun, so that data may begin with '-'. */
+    while ((option = getopt_long(argc, argv, "+jpfdt:hV", options, NULL)) >= 0) {
+        switch (option) {
+        case 'p':
+            output.pretty = true;
+            json = &output;
+            break;
+        case 'j':
+            json = &output;
+            break;
+        case 'f':
+            show_pinned = true;
+            break;
+        case 'd':
+            verifier_logs = true;
+            break;
+        case 't':
+            target = optarg;
+            break;
+        case 'h':
+            return help();
+        case 'V':
+            wants_version = true;
+            break;
+        default:
+            p_err("unrecognized option '%s'", argv[optind - 1]);
+            if (!json)
+                help();
+            else
+                printf("\n");
+            return EXIT_BAD;
+        }
+    }
+    struct args args = {.left = argc - optind, .next = argv + optind};
+    result = wants_version ? version() : dispatch(target, &args);
+    if (json)
+        printf("\n");
+    if (fflush(stdout) != 0 && result == 0) {
+        fprintf(stderr, "Error: can't write the output: %s\n", strerror(errno));
+        result = -1;
+    }
+    return result ? EXIT_BAD : 0;
+}

@@ -1,0 +1,237 @@
+/*
+ * skepctl map: the verb table, and list, create, freeze. What deals in keys and values is in
+ * map_data.c.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "user/client/client.h"
+
+static void show_json(const struct bpf_map_info *info)
+{
+    const char *type = libbpf_bpf_map_type_str(info->type);
+
+    json_begin(json, NULL, '{');
+    json_uint(json, "id", info->id);
+    if (type)
+        json_string(json, "type", type);
+    else
+        json_uint(json, "type", info->type);
+    if (*info->name)
+        json_string(json, "name", info->name);
+    json_uint(json, "flags", info->map_flags);
+    json_uint(json, "bytes_key", info->key_size);
+    json_uint(json, "bytes_value", info->value_size);
+    json_uint(json, "max_entries", info->max_entries);
+    if (info->btf_id)
+        json_uint(json, "btf_id", info->btf_id);
+    pins_show(EBPF_MAP, info->id);
+    json_end(json, '}');
+}
+
+static void show_plain(const struct bpf_map_info *info)
+{
+    const char *type = libbpf_bpf_map_type_str(info->type);
+
+    printf("%u: ", info->id);
+    if (type)
+        printf("%s  ", type);
+    else
+        printf("type %u  ", info->type);
+    if (*info->name)
+        printf("name %s  ", info->name);
+    printf("flags 0x%x\n", info->map_flags);
+    printf("\tkey %uB  value %uB  max_entries %u", info->key_size, info->value_size,
+           info->max_entries);
+    pins_show(EBPF_MAP, info->id);
+    if (info->btf_id)
+        printf("\n\tbtf_id %u", info->btf_id);
+    printf("\n");
+}
+
+static int show(int fd)
+{
+    struct bpf_map_info info = {0};
+
+    if (handle_info(EBPF_MAP, fd, &info, sizeof(info)))
+        return -1;
+    if (json)
+        show_json(&info);
+    else
+        show_plain(&info);
+    return 0;
+}
+
+static int do_show(struct args *args)
+{
+    struct fds fds;
+    int error = 0;
+
+    if (args->left == 0) {
+        if (json)
+            json_begin(json, NULL, '[');
+        error = each_handle(EBPF_MAP, show);
+        if (json)
+            json_end(json, ']');
+        return error;
+    }
+    if (handles_parse(args, EBPF_MAP, &fds))
+        return -1;
+    if (args_none(args)) {
+        handles_close(&fds);
+        return -1;
+    }
+    if (json && fds.count > 1)
+        json_begin(json, NULL, '[');
+    for (unsigned i = 0; i < fds.count && !error; i++)
+        error = show(fds.fd[i]);
+    if (json && fds.count > 1)
+        json_end(json, ']');
+    handles_close(&fds);
+    return error;
+}
+
+static int type_of_word(const char *word)
+{
+    const char *name;
+
+    for (unsigned type = 0; (name = libbpf_bpf_map_type_str(type)); type++)
+        if (word && strcmp(name, word) == 0)
+            return (int)type;
+    p_err("unrecognized map type: %s; 'skepctl map help' lists them", word ? word : "none given");
+    return -1;
+}
+
+/* What map create was told. */
+struct definition {
+    int type;
+    uint32_t key_size, value_size, max_entries;
+    const char *name;
+    struct bpf_map_create_opts options;
+};
+
+static int parse_definition(struct args *args, struct definition *out)
+{
+    while (args->left > 0) {
+        int error = 0;
+
+        if (args_match(args, "type")) {
+            if (out->type) {
+                p_err("map type already specified");
+                return -1;
+            }
+            out->type = type_of_word(args_take(args));
+            error = out->type < 0 ? -1 : 0;
+        } else if (args_match(args, "name")) {
+            out->name = args_take(args);
+        } else if (args_match(args, "key")) {
+            error = args_u32(args, "key size", &out->key_size);
+        } else if (args_match(args, "value")) {
+            error = args_u32(args, "value size", &out->value_size);
+        } else if (args_match(args, "entries")) {
+            error = args_u32(args, "max entries", &out->max_entries);
+        } else if (args_match(args, "flags")) {
+            error = args_u32(args, "flags", &out->options.map_flags);
+        } else if (args_match(args, "inner_map")) {
+            int inner = handle_parse(args, EBPF_MAP);
+
+            error = inner < 0 ? -1 : 0;
+            out->options.inner_map_fd = inner < 0 ? 0 : (uint32_t)inner;
+        } else {
+            p_err("unknown arg %s", args->next[0]);
+            return -1;
+        }
+        if (error)
+            return -1;
+    }
+    if (out->name)
+        return 0;
+    p_err("map name not specified");
+    return -1;
+}
+
+static int create(const struct definition *map)
+{
+    int fd = bpf_map_create((enum bpf_map_type)map->type, map->name, map->key_size, map->value_size,
+                            map->max_entries, &map->options);
+
+    if (fd >= 0)
+        return fd;
+    if (errno == E2BIG)
+        p_err("map create failed: %s: key, value or number of entries is larger than the guest "
+              "takes",
+              strerror(errno));
+    else if (errno == EINVAL)
+        p_err("map create failed: %s: the guest has no such map type, or not with these sizes, "
+              "entries and flags",
+              strerror(errno));
+    else if (errno == ENOMEM || errno == EPERM)
+        p_err("map create failed: %s: the guest's memory for maps is used up ('skepctl sys info')",
+              strerror(errno));
+    else
+        p_err("map create failed: %s", strerror(errno));
+    return -1;
+}
+
+static int do_create(struct args *args)
+{
+    struct definition map = {.options = {.sz = sizeof(map.options)}};
+    const char *pin;
+    int fd, error = -1;
+
+    if (!args_require(args, 7))
+        return -1;
+    pin = args_take(args);
+    if (parse_definition(args, &map) == 0 && (fd = create(&map)) >= 0) {
+        if (pin_object(fd, pin) == 0)
+            error = done();
+        close(fd);
+    }
+    if (map.options.inner_map_fd)
+        close((int)map.options.inner_map_fd);
+    return error;
+}
+
+static int do_freeze(struct args *args)
+{
+    int fd = handle_parse(args, EBPF_MAP), error;
+
+    if (fd < 0)
+        return -1;
+    error = args_none(args);
+    if (!error && bpf_map_freeze(fd)) {
+        p_err("failed to freeze map: %s", strerror(errno));
+        error = -1;
+    }
+    close(fd);
+    return error ? -1 : done();
+}
+
+static const struct verb verbs[] = {
+    {"show", do_show, "[MAP]"},
+    {"list", do_show, NULL},
+    {"create", do_create,
+     "NAME type TYPE key KEY_SIZE value VALUE_SIZE entries MAX_ENTRIES name NAME [flags FLAGS] "
+     "[inner_map MAP]"},
+    {"dump", do_map_dump, "MAP"},
+    {"update", do_map_update, "MAP [key DATA] [value VALUE] [UPDATE_FLAGS]"},
+    {"lookup", do_map_lookup, "MAP [key DATA]"},
+    {"getnext", do_map_getnext, "MAP [key DATA]"},
+    {"delete", do_map_delete, "MAP  key DATA"},
+    {"freeze", do_freeze, "MAP"},
+    {0},
+};
+
+const struct noun noun_map = {
+    .name = "map",
+    .verbs = verbs,
+    .terms = "       MAP := { id MAP_ID | pinned NAME | name MAP_NAME }\n"
+             "       DATA := { [hex] BYTES }\n"
+             "       VALUE := { DATA | MAP | PROG }\n"
+             "       UPDATE_FLAGS := { any | exist | noexist }\n"
+             "       TYPE := { hash | array | percpu_hash | percpu_array | lru_hash | ringbuf | "
+             "queue | stack |\n"
+             "                 prog_array | array_of_maps | hash_of_maps | lpm_trie | ... }\n",
+};
