@@ -7,4 +7,7 @@
 /* Commits the fault that `skep.test=NAME` on the command line names; nothing without it. */
 void selftest_run(void);
 
+/* skep.test=static-keys (kernel/selftest_trace.c). Returns when all is well, else panics. */
+void selftest_static_keys(void);
+
 #endif
