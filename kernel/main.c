@@ -32,13 +32,15 @@ static struct boot_info boot_info;
 static void append_fw_cfg_cmdline(char *cmdline, size_t size)
 {
     size_t len = strlen(cmdline);
-    if (len + 2 >= size)
+    size_t at = len ? len + 1 : 0; /* behind a space */
+    if (at + 1 >= size)
         return;
-    int n = arch_fw_cfg_read("opt/skep/cmdline", cmdline + len + 1, size - len - 2);
+    int n = arch_fw_cfg_read("opt/skep/cmdline", cmdline + at, size - at - 1);
     if (n <= 0)
         return;
-    cmdline[len] = ' ';
-    cmdline[len + 1 + (size_t)n] = '\0';
+    if (len)
+        cmdline[len] = ' ';
+    cmdline[at + (size_t)n] = '\0';
 }
 
 /* Both loaders' forms become one. Nothing runs without a memory map. */

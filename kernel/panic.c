@@ -11,6 +11,7 @@
 
 #include "arch/x86_64/arch.h"
 #include "kernel/printk.h"
+#include "kernel/symbols.h"
 
 #define BACKTRACE_MAX 32
 #define NR_EXCEPTIONS 32
@@ -117,15 +118,21 @@ static void print_reason(const struct trap_frame *frame)
                (unsigned long)arch_fault_address());
 }
 
-/* A call to where no code is has no frame yet: its return address is the top of the stack. */
-static void print_caller_of_wild_jump(const struct trap_frame *frame)
+/* A function that faults before its frame is linked would be left out, with its caller shown as
+ * itself. Its return address is still on top of the stack: alone, at its first instruction or where
+ * no code is; under the saved frame pointer, just after the push. */
+static void print_unlinked_caller(const struct trap_frame *frame)
 {
-    uint64_t caller;
-    if (arch_is_text(frame->rip) ||
-        arch_read_safe(&caller, (const void *)frame->rsp, sizeof(caller)) != 0)
+    uint64_t top[2];
+    uintptr_t offset;
+    if (arch_read_safe(top, (const void *)frame->rsp, sizeof(top)) != 0)
         return;
+    bool at_start = !symbol_find(frame->rip, &offset) || offset == 0;
+    if (!at_start && top[0] != frame->rbp)
+        return;
+    uint64_t caller = top[at_start ? 0 : 1];
     if (arch_is_text(caller))
-        pr_err("  %016lx %pS (by its return address)", (unsigned long)caller, (void *)(caller - 1));
+        pr_err("  %016lx %pS", (unsigned long)caller, (void *)(caller - 1));
 }
 
 static void print_registers(const struct trap_frame *frame)
@@ -187,7 +194,7 @@ _Noreturn void kernel_trap_fatal(const struct trap_frame *frame)
     print_registers(frame);
     print_stack(frame->rsp);
     pr_err("backtrace:");
-    print_caller_of_wild_jump(frame);
+    print_unlinked_caller(frame);
     print_backtrace(frame->rbp);
     end();
 }

@@ -7,7 +7,8 @@ $(UAPI)/.done: scripts/uapi
 	$(Q)touch $@
 
 GUEST_CFLAGS := -std=gnu11 -ffreestanding -nostdinc -isystem $(shell $(CC) -print-file-name=include) \
-	-isystem $(UAPI) -I. -I$(O)/gen -O2 -g -fno-omit-frame-pointer -fno-optimize-sibling-calls \
+	-isystem $(UAPI) -I. -I$(O)/gen -O2 -g \
+	-fno-omit-frame-pointer -fno-shrink-wrap -fno-optimize-sibling-calls \
 	-m64 -mno-red-zone -mgeneral-regs-only -mcmodel=small -fno-pic -fno-pie -fno-stack-protector \
 	-fno-asynchronous-unwind-tables -fno-strict-aliasing -fno-common -fcf-protection=none \
 	-ffunction-sections -DSKEP_GUEST -MMD -MP
@@ -97,7 +98,7 @@ $(O)/skep.iso: $(O)/skep.elf $(O)/initrd.tar $(O)/cmdline.txt boot/grub.cfg scri
 	$(Q)scripts/mkiso $@ $(O)/skep.elf $(O)/initrd.tar '$(CMDLINE)'
 
 .PHONY: iso run gdb
-iso: $(O)/skep.iso ## build the bootable ISO; CMDLINE= for the kernel's command line, APP=dir for another application
+iso: $(O)/skep.iso ## build the bootable ISO; CMDLINE= and APP=dir choose command line and application
 run: $(O)/skep.iso ## boot it in QEMU with the serial console here; Ctrl-A X ends it
 	$(Q)scripts/run-qemu --interactive
 gdb: $(O)/skep.elf $(O)/initrd.tar ## boot it stopped, waiting for gdb on port 1234

@@ -59,16 +59,40 @@ struct text {
     size_t size, len;
 };
 
-static void text_add(struct text *text, const char *src, size_t max)
+static void text_add_char(struct text *text, char c)
 {
-    for (size_t i = 0; i < max && src[i] && text->len + 1 < text->size; i++)
-        text->buf[text->len++] = src[i];
+    if (!c || text->len + 1 >= text->size)
+        return;
+    text->buf[text->len++] = c;
     text->buf[text->len] = '\0';
 }
 
-static void text_add_regs(struct text *text, const uint32_t *regs, size_t count)
+static void text_add(struct text *text, const char *src)
 {
-    text_add(text, (const char *)regs, count * sizeof(*regs));
+    while (*src)
+        text_add_char(text, *src++);
+}
+
+/* Four characters, the lowest byte first, as CPUID packs them. */
+static void text_add_packed(struct text *text, uint32_t reg)
+{
+    for (unsigned i = 0; i < 4; i++)
+        text_add_char(text, (char)(reg >> 8 * i));
+}
+
+static void text_add_brand(struct text *text)
+{
+    if (cpuid(CPUID_EXTENDED).eax < CPUID_BRAND + 2) {
+        text_add(text, "no model name");
+        return;
+    }
+    for (uint32_t i = 0; i < 3; i++) {
+        struct cpuid_regs r = cpuid(CPUID_BRAND + i);
+        text_add_packed(text, r.eax);
+        text_add_packed(text, r.ebx);
+        text_add_packed(text, r.ecx);
+        text_add_packed(text, r.edx);
+    }
 }
 
 /* One line for the boot log: vendor, model and the features that matter. Writes at most size
@@ -77,22 +101,18 @@ void arch_cpu_describe(char *buf, size_t size)
 {
     struct text text = {.buf = buf, .size = size};
     struct cpuid_regs r = cpuid(CPUID_BASIC);
-    text_add_regs(&text, (const uint32_t[]){r.ebx, r.edx, r.ecx}, 3);
-    text_add(&text, ", ", 2);
-    if (cpuid(CPUID_EXTENDED).eax >= CPUID_BRAND + 2) {
-        for (uint32_t i = 0; i < 3; i++) {
-            r = cpuid(CPUID_BRAND + i);
-            text_add_regs(&text, (const uint32_t[]){r.eax, r.ebx, r.ecx, r.edx}, 4);
-        }
-    } else {
-        text_add(&text, "no model name", 32);
-    }
-    text_add(&text, ";", 1);
+    buf[0] = '\0';
+    text_add_packed(&text, r.ebx);
+    text_add_packed(&text, r.edx);
+    text_add_packed(&text, r.ecx);
+    text_add(&text, ", ");
+    text_add_brand(&text);
+    text_add(&text, ";");
     for (size_t i = 0; i < sizeof(features) / sizeof(features[0]); i++) {
-        if (has_feature(&features[i])) {
-            text_add(&text, " ", 1);
-            text_add(&text, features[i].name, 32);
-        }
+        if (!has_feature(&features[i]))
+            continue;
+        text_add(&text, " ");
+        text_add(&text, features[i].name);
     }
 }
 

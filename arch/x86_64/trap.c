@@ -84,7 +84,7 @@ static bool apply_fixup(struct trap_frame *frame)
     if (frame->vector != EXCEPTION_PAGE_FAULT && frame->vector != EXCEPTION_PROTECTION &&
         frame->vector != EXCEPTION_STACK_SEGMENT)
         return false;
-    for (const struct fixup *fixup = __start_fixups; fixup < __stop_fixups; fixup++) {
+    for (const struct fixup *fixup = __start_fixups; fixup != __stop_fixups; fixup++) {
         if (fixup->instruction == frame->rip) {
             frame->rip = fixup->resume;
             return true;
