@@ -13,8 +13,9 @@
 #include "drivers/virtio/pci_caps.h"
 #include "drivers/virtio/virtqueue.h"
 
-#define VIRTIO_F_EVENT_IDX (1ull << 29)
-#define VIRTIO_F_VERSION_1 (1ull << 32)
+#define VIRTIO_F_EVENT_IDX       (1ull << 29)
+#define VIRTIO_F_VERSION_1       (1ull << 32)
+#define VIRTIO_F_ACCESS_PLATFORM (1ull << 33)
 
 /* Device status (2.1). */
 #define VIRTIO_STATUS_ACKNOWLEDGE 1u

@@ -135,6 +135,8 @@ int virtio_device_negotiate(struct virtio_device *dev, uint64_t required, uint64
     uint64_t offered;
 
     required |= VIRTIO_F_VERSION_1;
+    /* Behind an IOMMU that nobody programmed, addresses are still physical ones (6.1). */
+    wanted |= VIRTIO_F_ACCESS_PLATFORM;
     dev->common->device_feature_select = 0;
     offered = dev->common->device_feature;
     dev->common->device_feature_select = 1;
