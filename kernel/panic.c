@@ -15,6 +15,7 @@
 
 #define BACKTRACE_MAX 32
 #define NR_EXCEPTIONS 32
+#define NR_VECTORS    256
 #define STACK_WORDS   8
 
 #define VECTOR_DOUBLE_FAULT 8
@@ -65,8 +66,20 @@ static void begin(void)
     printk_set_console_level(LOG_DEBUG);
 }
 
+/* Which interrupts came tells a machine that hangs waiting from one that drowns in work. */
+static void print_interrupts(void)
+{
+    for (int vector = 0; vector < NR_VECTORS; vector++) {
+        uint64_t count;
+        const char *name = arch_irq_info(vector, &count);
+        if (name)
+            pr_err("interrupt %d (%s): %lu", vector, name, (unsigned long)count);
+    }
+}
+
 static _Noreturn void end(void)
 {
+    print_interrupts();
     pr_err("---- end of panic ----");
     arch_exit(ARCH_EXIT_PANIC);
 }
