@@ -36,8 +36,14 @@ UNIT_trace_pipe := $(TRACING)
 LWIP_UNIT := $(addprefix $(LWIP_DIR)/src/,$(addsuffix .c,$(LWIP_SRCS)))
 UNIT_netstack := tests/unit/wire.c tests/unit/wire_files.c net/netif.c net/udp_port.c \
 	net/datagram_queue.c net/echo.c net/files.c net/httpd_files.c net/tftp.c net/lwip/sys_arch.c \
-	kernel/cmdline.c kernel/text.c kernel/printk.c kernel/format.c $(HOST_KERNEL) $(LWIP_UNIT)
+	kernel/random.c kernel/cmdline.c kernel/text.c kernel/printk.c kernel/format.c $(HOST_KERNEL) $(LWIP_UNIT)
 $(O)/unit/netstack: SUITE_CFLAGS += -Inet/lwip -isystem $(LWIP_DIR)/src/include
 $(addprefix $(O)/unit/obj/,$(LWIP_UNIT:.c=.o)): SUITE_CFLAGS += -w -fno-sanitize=undefined
 $(LWIP_UNIT): $(LWIP_STAMP)
 $(addprefix $(O)/unit/obj/net/,netif.o udp_port.o echo.o httpd_files.o tftp.o): $(LWIP_PORT)
+
+UNIT_transport := user/lib/bpf_transport.c user/lib/bpf_wrap.c $(MARSHAL)
+SUITE_LIBS_transport := $(LIBBPF_LIBS)
+$(O)/unit/transport: | $(BPF_OBJS)
+# The server over the real engine; its blocks come from malloc, so that AddressSanitizer sees them.
+UNIT_server := tests/unit/server_test.c $(SERVER_SRCS) $(ENGINE_SRCS) $(MACHINE_SRCS) $(HOST_HEAP)
