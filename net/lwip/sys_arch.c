@@ -8,7 +8,7 @@
 #include "arch/x86_64/arch.h"
 #include "kernel/heap.h"
 #include "kernel/printk.h"
-#include "kernel/string.h"
+#include "kernel/random.h"
 
 #include <stdlib.h>
 
@@ -18,19 +18,13 @@ u32_t sys_now(void)
     return (u32_t)(arch_time_ns() / 1000000);
 }
 
-/* Random bits for port numbers and identifiers: the CPU's, or splitmix64 seeded by the TSC where
- * it has none. Not for keys. Network thread. */
+/* For port numbers, sequence numbers and identifiers. */
 uint32_t net_random(void)
 {
-    static uint64_t state;
-    uint64_t bits;
+    uint32_t bits;
 
-    if (arch_rdrand(&bits))
-        return (uint32_t)bits;
-    state += 0x9e3779b97f4a7c15u ^ arch_read_tsc();
-    bits = (state ^ state >> 30) * 0xbf58476d1ce4e5b9u;
-    bits = (bits ^ bits >> 27) * 0x94d049bb133111ebu;
-    return (uint32_t)(bits ^ bits >> 31);
+    random_bytes(&bits, sizeof(bits));
+    return bits;
 }
 
 void *net_calloc(size_t count, size_t size)
