@@ -1,6 +1,6 @@
 /*
  * skepctl map: the verb table, and list, create, freeze. What deals in keys and values is in
- * map_data.c.
+ * map_dump.c and map_entry.c.
  */
 #include <errno.h>
 #include <stdlib.h>
