@@ -28,21 +28,25 @@ const char *cmdline_text(void)
     return text;
 }
 
-/* The word at or after *at; false at the end. Quotes hide spaces, wherever they stand. */
+/* The word at or after *at; false at the end. Quotes hide spaces, wherever they stand: a person
+ * writes name="a b", and GRUB hands that on as "name=a b". */
 static bool next_word(const char **at, struct word *out)
 {
     const char *p = *at;
-    bool quoted = false;
 
     while (*p == ' ')
         p++;
     if (!*p)
         return false;
+    bool whole = *p == '"';
+    bool quoted = whole;
+    if (whole)
+        p++;
     *out = (struct word){.name = p};
     for (; *p && (quoted || *p != ' '); p++) {
         if (*p == '"')
             quoted = !quoted;
-        if (*p == '=' && !quoted && !out->value) {
+        if (*p == '=' && (whole || !quoted) && !out->value) {
             out->name_len = (size_t)(p - out->name);
             out->value = p + 1;
         }
@@ -50,7 +54,7 @@ static bool next_word(const char **at, struct word *out)
     if (out->value)
         out->value_len = (size_t)(p - out->value);
     else
-        out->name_len = (size_t)(p - out->name);
+        out->name_len = (size_t)(p - out->name) - (whole && !quoted && p[-1] == '"');
     *at = p;
     return true;
 }

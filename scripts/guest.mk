@@ -41,7 +41,7 @@ $(O)/guest/lwip/%.o: $(UAPI)/.done $(LWIP_PORT)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(GUEST_CFLAGS) -w $(LWIP_INC) -c -o $@ $(LWIP_DIR)/src/$*.c
 
-$(O)/guest/app/%.o: $(APP)/%.c $(UAPI)/.done
+$(O)/guest/app/%.o: $(APP)/%.c $(UAPI)/.done $(O)/app.txt
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(GUEST_CFLAGS) $(GUEST_WARN) -c -o $@ $<
@@ -86,10 +86,12 @@ $(O)/initrd.tar: $(INITRD_FILES) user/app/files
 	@mkdir -p $(@D)
 	$(Q)tar --format=ustar --owner=0 --group=0 --numeric-owner --sort=name -C user/app/files -cf $@ .
 
-# Made again when another command line is asked for.
-$(O)/cmdline.txt: FORCE
+# Settings as files, which change when the setting does, so that what depends on one is made again.
+$(O)/cmdline.txt: SETTING = $(CMDLINE)
+$(O)/app.txt: SETTING = $(APP)
+$(O)/cmdline.txt $(O)/app.txt: FORCE
 	@mkdir -p $(@D)
-	@printf '%s\n' '$(CMDLINE)' | cmp -s - $@ || printf '%s\n' '$(CMDLINE)' >$@
+	@printf '%s\n' '$(SETTING)' | cmp -s - $@ || printf '%s\n' '$(SETTING)' >$@
 .PHONY: FORCE
 FORCE:
 

@@ -83,3 +83,14 @@ Test(cmdline, a_long_line_is_cut)
     cr_assert_eq(strlen(cmdline_text()), 1023);
     free(text);
 }
+
+/* GRUB turns name="a b" into "name=a b" on the way through its own parser. */
+Test(cmdline, quotes_may_stand_around_the_whole_word)
+{
+    cmdline_init("\"x=a b\" \"flag\" y=1 \"open");
+    cr_assert_eq(cmdline_get("x", value, sizeof(value)), 3);
+    cr_assert_str_eq(value, "a b");
+    cr_assert(cmdline_flag("flag"));
+    cr_assert_eq(cmdline_u64("y", 0), 1);
+    cr_assert(cmdline_flag("open"));
+}
