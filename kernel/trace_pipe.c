@@ -89,6 +89,7 @@ void trace_pipe_write(const struct trace_common *common, const char *event, cons
 {
     char line[TRACE_LINE_MAX], columns[6];
     uint64_t micros = arch_time_ns() / 1000;
+    const char *comm = common->pid ? thread_current()->name : "<idle>"; /* Linux's word for it */
     const char *newline = memchr(text, '\n', len);
     size_t used;
 
@@ -99,9 +100,9 @@ void trace_pipe_write(const struct trace_common *common, const char *event, cons
     if (newline)
         len = (size_t)(newline - text);
     format_flags(common, columns);
-    used = (size_t)format_text(line, sizeof(line), "%16s-%-7d [%03u] %s %5lu.%06lu: %s",
-                               thread_current()->name, common->pid, arch_cpu_id(), columns,
-                               micros / 1000000, micros % 1000000, event);
+    used = (size_t)format_text(line, sizeof(line), "%16s-%-7d [%03u] %s %5lu.%06lu: %s", comm,
+                               common->pid, arch_cpu_id(), columns, micros / 1000000,
+                               micros % 1000000, event);
     if (len > sizeof(line) - used - 1)
         len = sizeof(line) - used - 1;
     memcpy(line + used, text, len);

@@ -57,14 +57,15 @@ Test(trace_pipe, a_line_is_as_linux_prints_it)
         {{.pid = 1, .flags = TRACE_FLAG_IRQS_OFF}, "d...."},
         {{.pid = 1, .flags = TRACE_FLAG_IRQS_OFF | TRACE_FLAG_HARDIRQ}, "d.h.."},
         {{.pid = 1, .preempt_count = 1}, "...1."},
+        {{.pid = 0}, "....."},
     };
     uint64_t cursor = 0;
     char expected[128];
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         trace_pipe_write(&cases[i].common, "bpf_trace_printk: ", "hello", 5);
-        snprintf(expected, sizeof(expected),
-                 "            host-1       [000] %s    12.345678: bpf_trace_printk: hello\n",
+        snprintf(expected, sizeof(expected), "%s [000] %s    12.345678: bpf_trace_printk: hello\n",
+                 cases[i].common.pid ? "            host-1      " : "          <idle>-0      ",
                  cases[i].columns);
         cr_assert_str_eq(read_text(&cursor), expected);
     }

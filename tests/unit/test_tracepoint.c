@@ -1,6 +1,6 @@
 /*
- * Tracepoints: the format text against Linux's to the letter, record layout, the registry, what
- * listens, and the system call events.
+ * Tracepoints: the format text against Linux's to the letter (as Debian 12's Linux 6.1 prints it),
+ * record layout, the registry, what listens, and the system call events.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -116,7 +116,7 @@ Test(tracepoint, netif_receive_skb_has_linux_format)
                   "\tfield:unsigned int len;\toffset:16;\tsize:4;\tsigned:0;\n"
                   "\tfield:__data_loc char[] name;\toffset:20;\tsize:4;\tsigned:1;\n"
                   "\n"
-                  "print fmt: \"dev=%s skbaddr=%px len=%u\", __get_str(name), REC->skbaddr, "
+                  "print fmt: \"dev=%s skbaddr=%p len=%u\", __get_str(name), REC->skbaddr, "
                   "REC->len\n");
 }
 
