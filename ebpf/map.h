@@ -21,6 +21,7 @@ struct ebpf_prog;
 struct ebpf_map_ops {
     uint32_t type;       /* BPF_MAP_TYPE_* */
     const char *name;    /* "hash" */
+    bool takes;          /* MAP_LOOKUP_AND_DELETE is served, by lookup and remove */
     /* Refuses a definition before anything is allocated: -EINVAL, -E2BIG. */
     int (*check)(const union bpf_attr *attr);
     /* Allocates; map's common fields are filled in. 0 or -ENOMEM. Not under the lock. */
@@ -32,6 +33,11 @@ struct ebpf_map_ops {
     int (*remove)(struct ebpf_map *map, const void *key);
     /* key NULL or absent: the first. -ENOENT after the last. */
     int (*next_key)(struct ebpf_map *map, const void *key, void *next);
+    /* Hash tables, for MAP_LOOKUP_BATCH: whole buckets from *position on into keys and values, as
+     * many as *count has room for; take: and removes them. *position and *count are then where to go on
+     * and how many there were. -ENOENT at the end, -ENOSPC when not one bucket fits. */
+    int (*read_buckets)(struct ebpf_map *map, uint32_t *position, void *keys, void *values,
+                        uint32_t *count, bool take);
     int (*push)(struct ebpf_map *map, const void *value, uint64_t flags);
     int (*pop)(struct ebpf_map *map, void *value);
     int (*peek)(struct ebpf_map *map, void *value);
@@ -45,7 +51,7 @@ struct ebpf_map_ops {
      * interpreter's test for a pointer that lookup gave. */
     bool (*owns)(struct ebpf_map *map, uintptr_t addr, size_t len);
     /* Ring buffer only. reserve: size bytes of a record that nobody reads before commit; NULL when
-     * it is full or size is 0 or too large. commit takes what reserve gave; flags are BPF_RB_NO_WAKEUP or
+     * it is full or size is too large. commit takes what reserve gave; flags are BPF_RB_NO_WAKEUP or
      * BPF_RB_FORCE_WAKEUP; it wakes readers through port_ring_notify. query: BPF_RB_AVAIL_DATA... */
     void *(*reserve)(struct ebpf_map *map, uint64_t size);
     void (*commit)(struct ebpf_map *map, void *record, bool discard, uint64_t flags);

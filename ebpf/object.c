@@ -16,7 +16,8 @@ static struct {
 } kinds[EBPF_NR_KINDS];
 
 /* Gives the object, which must be ready for use, its id and its first reference: from here on it
- * can be found by id. destroy frees it, in the context of the last put. 0, or -ENOSPC: ids used up. */
+ * can be found by id. destroy frees it, in the context of the last put. 0, or -ENOSPC: ids used up.
+ */
 int ebpf_object_init(struct ebpf_object *object, enum ebpf_kind kind,
                      void (*destroy)(struct ebpf_object *))
 {
@@ -68,8 +69,8 @@ static void unlink_object(struct ebpf_object *object)
     kinds[object->kind].count--;
 }
 
-/* One reference less; NULL is fine. The last one destroys the object, here, outside port_lock. Thread
- * context, since destroying a link waits for its program. */
+/* One reference less; NULL is fine. The last one destroys the object, here, outside port_lock.
+ * Thread context, since destroying a link waits for its program. */
 void ebpf_object_put(struct ebpf_object *object)
 {
     bool dead;

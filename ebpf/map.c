@@ -1,0 +1,319 @@
+/*
+ * Maps: making and ending them, memory accounting, and what a client does with an element whatever
+ * the type (the types themselves are map_TYPE.c). Called by sys_map.c and by programs' ends.
+ * Errors are Linux's, from kernel/bpf/syscall.c.
+ */
+#include <linux/errno.h>
+
+#include "ebpf/base.h"
+#include "ebpf/btf.h"
+#include "ebpf/ebpf.h"
+#include "ebpf/map.h"
+#include "ebpf/marshal.h"
+#include "ebpf/port.h"
+
+#define PAGE_SIZE 4096u
+
+#define MAP(type, name) extern const struct ebpf_map_ops ebpf_map_##name;
+#include "ebpf/maps.def"
+#undef MAP
+
+static const struct ebpf_map_ops *const types[] = {
+#define MAP(type, name) [type] = &ebpf_map_##name,
+#include "ebpf/maps.def"
+#undef MAP
+};
+
+/* Guarded by port_lock. */
+static uint64_t bytes_used, bytes_limit;
+
+/* ---- memory ------------------------------------------------------------------------------ */
+
+/* Bytes that all maps together may use. At start-up. */
+void ebpf_map_set_limit(uint64_t bytes)
+{
+    bytes_limit = bytes;
+}
+
+/* Bytes that all maps together use; *limit (may be NULL): and may use. */
+uint64_t ebpf_map_bytes(uint64_t *limit)
+{
+    if (limit != NULL)
+        *limit = bytes_limit;
+    return bytes_used;
+}
+
+static size_t accounted_size(size_t size)
+{
+    return round_up_to(size, size >= PAGE_SIZE ? PAGE_SIZE : 16);
+}
+
+/* Zeroed memory that counts for the map and against the limit. NULL above it or when out of
+ * memory. Any context. */
+void *ebpf_map_alloc(struct ebpf_map *map, size_t size)
+{
+    size_t bytes = accounted_size(size);
+    uint64_t saved = port_lock();
+    bool allowed = bytes >= size && bytes <= bytes_limit - bytes_used;
+    void *block = NULL;
+
+    if (allowed)
+        bytes_used += bytes;
+    port_unlock(saved);
+    if (!allowed)
+        return NULL;
+    block = bytes >= PAGE_SIZE ? port_alloc_pages(bytes) : port_alloc(bytes);
+    saved = port_lock();
+    if (block != NULL)
+        map->bytes += bytes;
+    else
+        bytes_used -= bytes;
+    port_unlock(saved);
+    return block;
+}
+
+/* Gives back what ebpf_map_alloc gave for the same size; NULL is fine. */
+void ebpf_map_free(struct ebpf_map *map, void *block, size_t size)
+{
+    size_t bytes = accounted_size(size);
+    uint64_t saved;
+
+    if (block == NULL)
+        return;
+    saved = port_lock();
+    map->bytes -= bytes;
+    bytes_used -= bytes;
+    port_unlock(saved);
+    if (bytes >= PAGE_SIZE)
+        port_free_pages(block, bytes);
+    else
+        port_free(block);
+}
+
+/* ---- life ------------------------------------------------------------------------------- */
+
+/* The operations of a type; NULL for one that Skep does not have. */
+const struct ebpf_map_ops *ebpf_map_ops_for(uint32_t type)
+{
+    return type < ARRAY_LEN(types) ? types[type] : NULL;
+}
+
+static void destroy_map(struct ebpf_object *object)
+{
+    struct ebpf_map *map = CONTAINER_OF(object, struct ebpf_map, object);
+
+    map->ops->destroy(map);
+    if (map->bytes != 0)
+        port_fatal("ebpf: map %u (%s) leaves %llu bytes behind", object->id, map->ops->name,
+                   (unsigned long long)map->bytes);
+    ebpf_btf_put(map->btf);
+    port_free(map);
+}
+
+/* bpf_obj_name_cpy: letters, digits, '_' and '.', and a NUL within the field. */
+static bool name_is_valid(const char *name)
+{
+    size_t n = bounded_length(name, BPF_OBJ_NAME_LEN);
+
+    for (size_t i = 0; i < n; i++) {
+        char c = name[i];
+        if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') &&
+            c != '_' && c != '.')
+            return false;
+    }
+    return n < BPF_OBJ_NAME_LEN;
+}
+
+/* Do the key's and the value's BTF types have the map's sizes? */
+static int check_btf(const union bpf_attr *attr, const struct ebpf_btf *btf)
+{
+    uint32_t size;
+
+    if (btf == NULL)
+        return 0;
+    if (attr->btf_key_type_id != 0) {
+        if (ebpf_btf_type_size(btf, attr->btf_key_type_id, &size) != 0 || size != attr->key_size)
+            return -EINVAL;
+    } else if (attr->map_type != BPF_MAP_TYPE_ARRAY) {
+        return -EINVAL;
+    }
+    if (ebpf_btf_type_size(btf, attr->btf_value_type_id, &size) != 0 || size != attr->value_size)
+        return -EINVAL;
+    return 0;
+}
+
+static int check_definition(const union bpf_attr *attr, const struct ebpf_map_ops *ops,
+                            const struct ebpf_btf *btf)
+{
+    const uint32_t client = BPF_F_RDONLY | BPF_F_WRONLY;
+    const uint32_t program = BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG;
+
+    if (ops == NULL || attr->map_ifindex != 0 || !name_is_valid(attr->map_name))
+        return -EINVAL;
+    if (attr->map_extra != 0 && attr->map_type != BPF_MAP_TYPE_BLOOM_FILTER)
+        return -EINVAL;
+    if ((attr->map_flags & client) == client || (attr->map_flags & program) == program)
+        return -EINVAL;
+    int err = ops->check(attr);
+    return err != 0 ? err : check_btf(attr, btf);
+}
+
+/* Makes a map by a MAP_CREATE's attributes. btf is the object behind btf_fd (borrowed; NULL:
+ * none). *out has one reference, the caller's. Thread context.
+ * -EINVAL, -E2BIG: the definition; -ENOMEM: no memory, or above the limit. */
+int ebpf_map_create(const union bpf_attr *attr, struct ebpf_btf *btf, struct ebpf_map **out)
+{
+    const struct ebpf_map_ops *ops = ebpf_map_ops_for(attr->map_type);
+    struct ebpf_map *map;
+    int err = check_definition(attr, ops, btf);
+
+    if (err != 0)
+        return err;
+    map = port_alloc(sizeof(*map));
+    if (map == NULL)
+        return -ENOMEM;
+    map->ops = ops;
+    map->type = attr->map_type;
+    map->key_size = attr->key_size;
+    map->value_size = attr->value_size;
+    map->max_entries = attr->max_entries;
+    /* How a handle may be used belongs to the handle. */
+    map->flags = attr->map_flags & ~(uint32_t)(BPF_F_RDONLY | BPF_F_WRONLY);
+    map->extra = attr->map_extra;
+    copy_text(map->name, attr->map_name, sizeof(map->name));
+    err = ops->create(map, attr);
+    if (err == 0) {
+        err = ebpf_object_init(&map->object, EBPF_MAP, destroy_map);
+        if (err != 0)
+            ops->destroy(map);
+    }
+    if (err != 0) {
+        port_free(map);
+        return err;
+    }
+    if (btf != NULL) {
+        ebpf_btf_get(btf);
+        map->btf = btf;
+        map->btf_key_type_id = attr->btf_key_type_id;
+        map->btf_value_type_id = attr->btf_value_type_id;
+    }
+    *out = map;
+    return 0;
+}
+
+void ebpf_map_get(struct ebpf_map *map)
+{
+    ebpf_object_get(&map->object);
+}
+
+/* NULL is fine. */
+void ebpf_map_put(struct ebpf_map *map)
+{
+    if (map != NULL)
+        ebpf_object_put(&map->object);
+}
+
+uint32_t ebpf_map_type(const struct ebpf_map *map)
+{
+    return map->type;
+}
+
+uint32_t ebpf_map_key_size(const struct ebpf_map *map)
+{
+    return map->key_size;
+}
+
+/* As commands carry it: per-CPU values of all CPUs. */
+uint32_t ebpf_map_value_size(const struct ebpf_map *map)
+{
+    return marshal_value_size(map->type, map->value_size);
+}
+
+/* ---- elements, for clients --------------------------------------------------------------- */
+
+static void *lookup_all(struct ebpf_map *map, const void *key)
+{
+    return map->ops->lookup_all != NULL ? map->ops->lookup_all(map, key)
+                                        : map->ops->lookup(map, key);
+}
+
+/* MAP_LOOKUP_ELEM. value: ebpf_map_value_size bytes, in for a bloom filter, else out. flags: none
+ * are served. -ENOENT, -EINVAL, -EBPF_ENOTSUPP. */
+int ebpf_map_read(struct ebpf_map *map, const void *key, void *value, uint64_t flags)
+{
+    uint64_t saved;
+    int err = -EBPF_ENOTSUPP;
+
+    if (flags != 0)
+        return -EINVAL;
+    saved = port_lock();
+    if (map->ops->peek != NULL) {
+        err = map->ops->peek(map, value);
+    } else if (map->ops->lookup != NULL) {
+        const void *found = lookup_all(map, key);
+        err = found != NULL ? 0 : -ENOENT;
+        if (found != NULL)
+            __builtin_memcpy(value, found, ebpf_map_value_size(map));
+    }
+    port_unlock(saved);
+    return err;
+}
+
+/* MAP_UPDATE_ELEM. What the type says: -EINVAL, -EEXIST, -ENOENT, -E2BIG, -ENOMEM. */
+int ebpf_map_write(struct ebpf_map *map, const void *key, const void *value, uint64_t flags)
+{
+    uint64_t saved = port_lock();
+    int err = -EBPF_ENOTSUPP;
+
+    if (map->ops->push != NULL)
+        err = map->ops->push(map, value, flags);
+    else if (map->ops->update_all != NULL)
+        err = map->ops->update_all(map, key, value, flags);
+    else if (map->ops->update != NULL)
+        err = map->ops->update(map, key, value, flags);
+    port_unlock(saved);
+    return err;
+}
+
+/* MAP_DELETE_ELEM. */
+int ebpf_map_remove(struct ebpf_map *map, const void *key)
+{
+    uint64_t saved = port_lock();
+    int err = map->ops->remove != NULL ? map->ops->remove(map, key) : -EBPF_ENOTSUPP;
+
+    port_unlock(saved);
+    return err;
+}
+
+/* MAP_GET_NEXT_KEY. key NULL or gone: the first one. -ENOENT after the last. */
+int ebpf_map_next_key(struct ebpf_map *map, const void *key, void *next)
+{
+    uint64_t saved = port_lock();
+    int err = map->ops->next_key != NULL ? map->ops->next_key(map, key, next) : -EBPF_ENOTSUPP;
+
+    port_unlock(saved);
+    return err;
+}
+
+/* MAP_LOOKUP_AND_DELETE_ELEM: no other use of the element comes between. */
+int ebpf_map_take(struct ebpf_map *map, const void *key, void *value, uint64_t flags)
+{
+    uint64_t saved;
+    int err = -EBPF_ENOTSUPP;
+
+    if (flags != 0)
+        return -EINVAL;
+    saved = port_lock();
+    if (map->ops->pop != NULL) {
+        err = map->ops->pop(map, value);
+    } else if (map->ops->takes) {
+        const void *found = lookup_all(map, key);
+        err = -ENOENT;
+        if (found != NULL) {
+            __builtin_memcpy(value, found, ebpf_map_value_size(map));
+            err = map->ops->remove(map, key);
+        }
+    }
+    port_unlock(saved);
+    return err;
+}

@@ -1,0 +1,400 @@
+/*
+ * Hash tables: plain, per CPU, and least recently used. Chained buckets, as many as max_entries
+ * rounded up to a power of two, so that the table never moves. Linux: kernel/bpf/hashtab.c, whose
+ * errors these are.
+ *
+ * Elements come from slabs that live as long as the map: one slab for all of them, or, with
+ * BPF_F_NO_PREALLOC, slabs that double. So an address that a program got stays inside of a value of
+ * this map whatever is deleted meanwhile; as with Linux's preallocated maps, a deleted element may
+ * be given to another key while a program still looks at it.
+ *
+ * LRU maps evict by the clock algorithm: a hand goes round the one slab, takes the mark off
+ * elements that programs have used since it came by, and takes the first without one.
+ */
+#include <linux/errno.h>
+
+#include "ebpf/base.h"
+#include "ebpf/hash.h"
+#include "ebpf/map.h"
+#include "ebpf/port.h"
+
+#define FIRST_SLAB  64u
+#define SLABS_MAX   32u
+#define ELEMENT_MAX (4u << 20) /* Linux: KMALLOC_MAX_SIZE */
+
+enum state { FREE, LIVE, USED }; /* USED: live, and looked up by a program since the hand passed */
+
+struct element {
+    struct element *next; /* in the bucket; in the free list */
+    uint32_t hash;
+    uint32_t state;
+    uint8_t key[]; /* padded to 8; the value follows */
+};
+
+struct slab {
+    uint8_t *base;
+    uint32_t elements, used; /* used: given out at least once */
+};
+
+struct hash {
+    struct element **buckets;
+    struct element *free;
+    uint64_t seed[2];
+    uint32_t nr_buckets;      /* a power of two */
+    uint32_t count, capacity; /* elements: live; in all slabs */
+    uint32_t value_offset, element_size;
+    uint32_t stride, values; /* bytes from CPU to CPU; how many */
+    uint32_t hand;           /* LRU: index in the slab */
+    uint32_t nr_slabs;
+    struct slab slabs[SLABS_MAX];
+};
+
+static bool is_lru(uint32_t type)
+{
+    return type == BPF_MAP_TYPE_LRU_HASH || type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
+}
+
+static bool is_per_cpu(uint32_t type)
+{
+    return type == BPF_MAP_TYPE_PERCPU_HASH || type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
+}
+
+/* ---- life ------------------------------------------------------------------------------- */
+
+static int check(const union bpf_attr *attr)
+{
+    const uint32_t flags = BPF_F_NO_PREALLOC | BPF_F_NO_COMMON_LRU | BPF_F_NUMA_NODE |
+                           BPF_F_RDONLY | BPF_F_WRONLY | BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG |
+                           BPF_F_ZERO_SEED;
+    bool lru = is_lru(attr->map_type);
+
+    if ((attr->map_flags & ~flags) != 0 || (!lru && (attr->map_flags & BPF_F_NO_COMMON_LRU) != 0))
+        return -EINVAL;
+    if (lru && (attr->map_flags & BPF_F_NO_PREALLOC) != 0)
+        return -EBPF_ENOTSUPP;
+    if (attr->max_entries == 0 || attr->key_size == 0 || attr->value_size == 0)
+        return -EINVAL;
+    if ((uint64_t)attr->key_size + attr->value_size >= ELEMENT_MAX - sizeof(struct element))
+        return -E2BIG;
+    return attr->max_entries > 1u << 31 ? -E2BIG : 0;
+}
+
+static int add_slab(struct ebpf_map *map, uint32_t elements)
+{
+    struct hash *hash = map->impl;
+    struct slab *slab = &hash->slabs[hash->nr_slabs];
+
+    slab->base = ebpf_map_alloc(map, (size_t)elements * hash->element_size);
+    if (slab->base == NULL)
+        return -ENOMEM;
+    slab->elements = elements;
+    slab->used = 0;
+    hash->capacity += elements;
+    hash->nr_slabs++;
+    return 0;
+}
+
+static void destroy(struct ebpf_map *map)
+{
+    struct hash *hash = map->impl;
+
+    for (uint32_t i = 0; i < hash->nr_slabs; i++)
+        ebpf_map_free(map, hash->slabs[i].base,
+                      (size_t)hash->slabs[i].elements * hash->element_size);
+    ebpf_map_free(map, hash->buckets, (size_t)hash->nr_buckets * sizeof(hash->buckets[0]));
+    ebpf_map_free(map, hash, sizeof(*hash));
+}
+
+static uint32_t power_of_two_from(uint32_t value)
+{
+    uint32_t power = 1;
+    while (power < value)
+        power <<= 1;
+    return power;
+}
+
+static int create(struct ebpf_map *map, const union bpf_attr *attr)
+{
+    struct hash *hash = ebpf_map_alloc(map, sizeof(*hash));
+    int err = -ENOMEM;
+
+    if (hash == NULL)
+        return err;
+    map->impl = hash;
+    hash->nr_buckets = power_of_two_from(map->max_entries);
+    hash->values = is_per_cpu(map->type) ? PORT_NR_CPUS : 1;
+    hash->stride = (uint32_t)round_up_to(map->value_size, 8);
+    hash->value_offset = (uint32_t)(sizeof(struct element) + round_up_to(map->key_size, 8));
+    hash->element_size = hash->value_offset + hash->stride * hash->values;
+    if ((attr->map_flags & BPF_F_ZERO_SEED) == 0) {
+        hash->seed[0] = port_random();
+        hash->seed[1] = port_random();
+    }
+    hash->buckets = ebpf_map_alloc(map, (size_t)hash->nr_buckets * sizeof(hash->buckets[0]));
+    if (hash->buckets != NULL)
+        err = (attr->map_flags & BPF_F_NO_PREALLOC) != 0 ? 0 : add_slab(map, map->max_entries);
+    if (err != 0)
+        destroy(map);
+    return err;
+}
+
+/* ---- elements --------------------------------------------------------------------------- */
+
+static uint32_t hash_key(const struct ebpf_map *map, const void *key)
+{
+    const struct hash *hash = map->impl;
+    return (uint32_t)siphash13(key, map->key_size, hash->seed);
+}
+
+static struct element **bucket_of(const struct hash *hash, uint32_t key_hash)
+{
+    return &hash->buckets[key_hash & (hash->nr_buckets - 1)];
+}
+
+static struct element *find(const struct ebpf_map *map, const void *key, uint32_t key_hash)
+{
+    struct element *e = *bucket_of(map->impl, key_hash);
+
+    while (e != NULL && (e->hash != key_hash || __builtin_memcmp(e->key, key, map->key_size) != 0))
+        e = e->next;
+    return e;
+}
+
+static void *value_of(const struct hash *hash, struct element *e)
+{
+    return (uint8_t *)e + hash->value_offset;
+}
+
+static void unlink_element(struct hash *hash, struct element *e)
+{
+    struct element **link = bucket_of(hash, e->hash);
+
+    while (*link != e)
+        link = &(*link)->next;
+    *link = e->next;
+    e->state = FREE;
+    e->next = hash->free;
+    hash->free = e;
+    hash->count--;
+}
+
+/* The map is full, so every element of its one slab is live. */
+static void evict(struct hash *hash)
+{
+    for (;;) {
+        struct element *e =
+            (struct element *)(hash->slabs[0].base + (size_t)hash->hand * hash->element_size);
+
+        hash->hand = (hash->hand + 1) % hash->slabs[0].elements;
+        if (e->state == LIVE) {
+            unlink_element(hash, e);
+            return;
+        }
+        e->state = LIVE;
+    }
+}
+
+/* An element that is in no bucket. */
+static int take_free(struct ebpf_map *map, struct element **out)
+{
+    struct hash *hash = map->impl;
+    struct slab *slab;
+
+    if (hash->count == map->max_entries) {
+        if (!is_lru(map->type))
+            return -E2BIG;
+        evict(hash);
+    }
+    *out = hash->free;
+    if (*out != NULL) {
+        hash->free = (*out)->next;
+        return 0;
+    }
+    slab = hash->nr_slabs != 0 ? &hash->slabs[hash->nr_slabs - 1] : NULL;
+    if (slab == NULL || slab->used == slab->elements) {
+        uint32_t wanted = hash->capacity != 0 ? hash->capacity : FIRST_SLAB;
+        uint32_t most = map->max_entries - hash->capacity;
+
+        if (add_slab(map, wanted < most ? wanted : most) != 0)
+            return -ENOMEM;
+        slab = &hash->slabs[hash->nr_slabs - 1];
+    }
+    *out = (struct element *)(slab->base + (size_t)slab->used++ * hash->element_size);
+    return 0;
+}
+
+/* The element of a key, made when there is none; its value is zero then. */
+static int find_or_add(struct ebpf_map *map, const void *key, uint64_t flags, struct element **out)
+{
+    struct hash *hash = map->impl;
+    uint32_t key_hash = hash_key(map, key);
+    struct element **bucket = bucket_of(hash, key_hash);
+    int err;
+
+    if (flags > BPF_EXIST)
+        return -EINVAL;
+    *out = find(map, key, key_hash);
+    if (*out != NULL)
+        return flags == BPF_NOEXIST ? -EEXIST : 0;
+    if (flags == BPF_EXIST)
+        return -ENOENT;
+    err = take_free(map, out);
+    if (err != 0)
+        return err;
+    __builtin_memset(*out, 0, hash->element_size);
+    __builtin_memcpy((*out)->key, key, map->key_size);
+    (*out)->hash = key_hash;
+    (*out)->state = LIVE;
+    (*out)->next = *bucket;
+    *bucket = *out;
+    hash->count++;
+    return 0;
+}
+
+/* ---- operations ------------------------------------------------------------------------- */
+
+static void *lookup_all(struct ebpf_map *map, const void *key)
+{
+    struct element *e = find(map, key, hash_key(map, key));
+    return e != NULL ? value_of(map->impl, e) : NULL;
+}
+
+static void *lookup(struct ebpf_map *map, const void *key)
+{
+    struct hash *hash = map->impl;
+    struct element *e = find(map, key, hash_key(map, key));
+
+    if (e == NULL)
+        return NULL;
+    e->state = USED;
+    return (uint8_t *)value_of(hash, e) + (hash->values > 1 ? port_cpu_id() * hash->stride : 0);
+}
+
+static int update(struct ebpf_map *map, const void *key, const void *value, uint64_t flags)
+{
+    struct hash *hash = map->impl;
+    struct element *e;
+    int err = find_or_add(map, key, flags, &e);
+
+    if (err != 0)
+        return err;
+    __builtin_memcpy((uint8_t *)value_of(hash, e) +
+                         (hash->values > 1 ? port_cpu_id() * hash->stride : 0),
+                     value, map->value_size);
+    return 0;
+}
+
+static int update_all(struct ebpf_map *map, const void *key, const void *values, uint64_t flags)
+{
+    struct hash *hash = map->impl;
+    struct element *e;
+    int err = find_or_add(map, key, flags, &e);
+
+    if (err == 0)
+        __builtin_memcpy(value_of(hash, e), values, (size_t)hash->stride * hash->values);
+    return err;
+}
+
+static int remove_element(struct ebpf_map *map, const void *key)
+{
+    struct element *e = find(map, key, hash_key(map, key));
+
+    if (e == NULL)
+        return -ENOENT;
+    unlink_element(map->impl, e);
+    return 0;
+}
+
+static int next_key(struct ebpf_map *map, const void *key, void *next)
+{
+    struct hash *hash = map->impl;
+    struct element *e = NULL;
+    uint32_t bucket = 0;
+
+    if (key != NULL) {
+        uint32_t key_hash = hash_key(map, key);
+        e = find(map, key, key_hash);
+        if (e != NULL) {
+            bucket = (key_hash & (hash->nr_buckets - 1)) + 1;
+            e = e->next;
+        }
+    }
+    while (e == NULL && bucket < hash->nr_buckets)
+        e = hash->buckets[bucket++];
+    if (e == NULL)
+        return -ENOENT;
+    __builtin_memcpy(next, e->key, map->key_size);
+    return 0;
+}
+
+static uint32_t chain_length(const struct element *e)
+{
+    uint32_t n = 0;
+    for (; e != NULL; e = e->next)
+        n++;
+    return n;
+}
+
+static int read_buckets(struct ebpf_map *map, uint32_t *position, void *keys, void *values,
+                        uint32_t *count, bool take)
+{
+    struct hash *hash = map->impl;
+    size_t value_size = is_per_cpu(map->type) ? hash->stride * hash->values : map->value_size;
+    uint32_t room = *count, n = 0;
+
+    *count = 0;
+    for (; *position < hash->nr_buckets; ++*position) {
+        if (chain_length(hash->buckets[*position]) > room - n)
+            break;
+        for (struct element *e = hash->buckets[*position], *next; e != NULL; e = next) {
+            next = e->next;
+            __builtin_memcpy((uint8_t *)keys + (size_t)n * map->key_size, e->key, map->key_size);
+            __builtin_memcpy((uint8_t *)values + n * value_size, value_of(hash, e), value_size);
+            if (take)
+                unlink_element(hash, e);
+            n++;
+        }
+    }
+    *count = n;
+    if (*position >= hash->nr_buckets)
+        return -ENOENT;
+    return n == 0 ? -ENOSPC : 0;
+}
+
+static bool owns(struct ebpf_map *map, uintptr_t addr, size_t len)
+{
+    const struct hash *hash = map->impl;
+
+    for (uint32_t i = 0; i < hash->nr_slabs; i++) {
+        const struct slab *slab = &hash->slabs[i];
+        uint64_t offset = addr - (uintptr_t)slab->base; /* huge when addr is below */
+
+        if (offset >= (uint64_t)slab->elements * hash->element_size)
+            continue;
+        offset %= hash->element_size;
+        return offset >= hash->value_offset && len <= map->value_size &&
+               (offset - hash->value_offset) % hash->stride <= map->value_size - len;
+    }
+    return false;
+}
+
+#define HASH_OPS(map_type, map_name, ...)                                                          \
+    const struct ebpf_map_ops ebpf_map_##map_name = {.type = map_type,                             \
+                                                     .name = #map_name,                            \
+                                                     .takes = true,                                \
+                                                     .check = check,                               \
+                                                     .create = create,                             \
+                                                     .destroy = destroy,                           \
+                                                     .lookup = lookup,                             \
+                                                     .lookup_all = lookup_all,                     \
+                                                     .update = update,                             \
+                                                     .remove = remove_element,                     \
+                                                     .next_key = next_key,                         \
+                                                     .read_buckets = read_buckets,                 \
+                                                     .owns = owns,                                 \
+                                                     __VA_ARGS__}
+
+HASH_OPS(BPF_MAP_TYPE_HASH, hash);
+HASH_OPS(BPF_MAP_TYPE_LRU_HASH, lru_hash);
+HASH_OPS(BPF_MAP_TYPE_PERCPU_HASH, percpu_hash, .update_all = update_all);
+HASH_OPS(BPF_MAP_TYPE_LRU_PERCPU_HASH, lru_percpu_hash, .update_all = update_all);
