@@ -27,7 +27,7 @@ static void *request_resize(void *arg, void *block, size_t old_size, size_t size
     struct server *server = arg;
     uint64_t bytes = server->stats.request_bytes - old_size + size;
 
-    if (bytes > SERVER_REQUEST_BYTES_MAX)
+    if (size > SERVER_REQUEST_SMALL && bytes > SERVER_REQUEST_BYTES_MAX)
         return NULL;
     void *moved = NULL;
     if (size == 0) {

@@ -39,8 +39,10 @@ struct server_stats {
     uint32_t sessions;
 };
 
-/* Memory that all requests under assembly or execution may hold together. */
-#define SERVER_REQUEST_BYTES_MAX (48u << 20)
+/* Memory that all requests under assembly or execution may hold together. One that is no larger
+ * than SERVER_REQUEST_SMALL is taken all the same, so that large ones cannot shut the others out. */
+#define SERVER_REQUEST_BYTES_MAX (32u << 20)
+#define SERVER_REQUEST_SMALL     (64u << 10)
 
 struct server *server_create(struct server_link *link, const struct server_machine *machine);
 void server_destroy(struct server *server);
