@@ -81,6 +81,7 @@ static const struct selftest {
     {"rodata-write", selftest_rodata_write},     {"data-execute", selftest_data_execute},
     {"stack-overflow", selftest_stack_overflow}, {"assert", selftest_assert},
     {"safe-access", selftest_safe_access},       {"static-keys", selftest_static_keys},
+    {"threads", selftest_threads},
 };
 
 /* Commits the fault that `skep.test=NAME` on the command line names; nothing without it. */

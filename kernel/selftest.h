@@ -9,5 +9,7 @@ void selftest_run(void);
 
 /* skep.test=static-keys (kernel/selftest_trace.c). Returns when all is well, else panics. */
 void selftest_static_keys(void);
+/* skep.test=threads (kernel/selftest_threads.c). Likewise. */
+void selftest_threads(void);
 
 #endif
