@@ -47,3 +47,8 @@ SUITE_LIBS_transport := $(LIBBPF_LIBS)
 $(O)/unit/transport: | $(BPF_OBJS)
 # The server over the real engine; its blocks come from malloc, so that AddressSanitizer sees them.
 UNIT_server := tests/unit/server_test.c $(SERVER_SRCS) $(ENGINE_SRCS) $(MACHINE_SRCS) $(HOST_HEAP)
+UNIT_server_commands := $(UNIT_server)
+UNIT_ebpf_port  := kernel/ebpf_port.c kernel/netdev.c $(TRACING)
+UNIT_syscalls   := kernel/syscall.c kernel/syscalls_file.c kernel/syscalls_time.c \
+	kernel/syscalls_process.c kernel/random.c kernel/access.c kernel/file.c kernel/ramfs.c \
+	kernel/ustar.c kernel/timer.c kernel/printk.c kernel/format.c $(HOST_HEAP) $(HOST_KERNEL)
