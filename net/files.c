@@ -38,7 +38,7 @@ static int open_path(const char *name, int flags, unsigned mode)
 int net_file_open(const char *name, uint32_t *size)
 {
     int fd = open_path(name, O_RDONLY, 0);
-    struct stat status;
+    struct stat status = {0};
     int error;
 
     if (fd < 0)
