@@ -13,6 +13,7 @@ UNIT_printk     := kernel/printk.c kernel/format.c $(HOST_KERNEL)
 UNIT_wire := net/channel.c
 UNIT_channel := net/channel.c
 UNIT_bootinfo   := boot/multiboot2.c boot/pvh.c boot/memory.c
+UNIT_symbols    := kernel/symbols.c
 UNIT_page       := kernel/page.c $(HOST_KERNEL)
 UNIT_heap       := kernel/heap.c kernel/page.c $(HOST_KERNEL)
 UNIT_timer      := kernel/timer.c $(HOST_KERNEL)
@@ -52,3 +53,5 @@ UNIT_ebpf_port  := kernel/ebpf_port.c kernel/netdev.c $(TRACING)
 UNIT_syscalls   := kernel/syscall.c kernel/syscalls_file.c kernel/syscalls_time.c \
 	kernel/syscalls_process.c kernel/random.c kernel/access.c kernel/file.c kernel/ramfs.c \
 	kernel/ustar.c kernel/timer.c kernel/printk.c kernel/format.c $(HOST_HEAP) $(HOST_KERNEL)
+UNIT_skepctl := $(filter-out user/client/main.c,$(SKEPCTL_SRCS))
+SUITE_LIBS_skepctl := $(LIBBPF_LIBS)

@@ -55,6 +55,17 @@ static uint64_t load_bits(const uint8_t *data, unsigned bit_offset, unsigned bit
     return value;
 }
 
+/* A bit field, in hexadecimal whatever its type, as bpftool does. */
+static int print_bits(struct printer *p, const char *name, const uint8_t *data, unsigned bit_offset,
+                      unsigned bits)
+{
+    if (bits > 64)
+        return -EINVAL;
+    json_printf(p->out, name, p->plain ? "0x%llx" : "\"0x%llx\"",
+                (unsigned long long)load_bits(data, bit_offset, bits));
+    return 0;
+}
+
 static int64_t sign_extend(uint64_t value, unsigned bits)
 {
     unsigned shift = 64 - bits;
@@ -63,26 +74,25 @@ static int64_t sign_extend(uint64_t value, unsigned bits)
 }
 
 static int print_int(struct printer *p, const char *name, const struct btf_type *type,
-                     const uint8_t *data, unsigned bit_offset, unsigned bits)
+                     const uint8_t *data)
 {
     unsigned encoding = btf_int_encoding(type);
+    unsigned bits = btf_int_bits(type), offset = btf_int_offset(type);
+    uint64_t value;
 
-    if (bits == 0) {
-        bits = btf_int_bits(type);
-        bit_offset += btf_int_offset(type);
-    }
     if (bits == 128) {
         uint64_t half[2];
 
-        memcpy(half, data + bit_offset / 8, sizeof(half));
+        memcpy(half, data, sizeof(half));
         json_printf(p->out, name, p->plain ? "0x%llx%016llx" : "\"0x%llx%016llx\"",
                     (unsigned long long)half[1], (unsigned long long)half[0]);
         return 0;
     }
-    if (bits == 0 || bits > 64)
+    if (bits == 0 || bits > 64 || offset + bits > type->size * 8)
         return -EINVAL;
-
-    uint64_t value = load_bits(data, bit_offset, bits);
+    if (bits % 8)
+        return print_bits(p, name, data, offset, bits);
+    value = load_bits(data, offset, bits);
     if (encoding & BTF_INT_BOOL)
         json_bool(p->out, name, value != 0);
     else if (encoding & BTF_INT_SIGNED)
@@ -99,29 +109,27 @@ static int print_int(struct printer *p, const char *name, const struct btf_type 
 }
 
 static int print_enum(struct printer *p, const char *name, const struct btf_type *type,
-                      const uint8_t *data, unsigned bit_offset, unsigned bits)
+                      const uint8_t *data)
 {
-    uint64_t value;
+    unsigned bits = type->size * 8;
+    uint64_t value, mask;
 
-    if (type->size > 8)
+    if (bits == 0 || bits > 64)
         return -EINVAL;
-    value = load_bits(data, bit_offset, bits ? bits : type->size * 8);
+    value = load_bits(data, 0, bits);
+    mask = UINT64_MAX >> (64 - bits);
     for (unsigned i = 0; i < btf_vlen(type); i++) {
-        uint64_t mask = type->size < 8 ? (1ull << type->size * 8) - 1 : UINT64_MAX;
-        uint64_t this_value = btf_is_enum64(type) ? btf_enum64_value(btf_enum64(type) + i)
-                                                  : (uint64_t)(int64_t)btf_enum(type)[i].val;
-        uint32_t this_name =
-            btf_is_enum64(type) ? btf_enum64(type)[i].name_off : btf_enum(type)[i].name_off;
+        bool wide = btf_is_enum64(type);
+        uint64_t this_value = wide ? btf_enum64_value(btf_enum64(type) + i)
+                                   : (uint64_t)(int64_t)btf_enum(type)[i].val;
 
-        if ((this_value & mask) == value) {
-            json_string(p->out, name, name_of(p, this_name));
-            return 0;
-        }
+        if ((this_value & mask) != value)
+            continue;
+        json_string(p->out, name,
+                    name_of(p, wide ? btf_enum64(type)[i].name_off : btf_enum(type)[i].name_off));
+        return 0;
     }
-    if (btf_kflag(type))
-        json_int(p->out, name, sign_extend(value, bits ? bits : type->size * 8));
-    else
-        json_uint(p->out, name, value);
+    json_int(p->out, name, sign_extend(value, bits));
     return 0;
 }
 
@@ -206,14 +214,16 @@ static int print(struct printer *p, const char *name, uint32_t id, const uint8_t
 
     if (!type || p->depth == DEPTH_MAX)
         return -EINVAL;
+    if (bits)
+        return print_bits(p, name, data, bit_offset, bits);
     p->depth++;
     switch (btf_kind(type)) {
     case BTF_KIND_INT:
-        error = print_int(p, name, type, data, bit_offset, bits);
+        error = print_int(p, name, type, data);
         break;
     case BTF_KIND_ENUM:
     case BTF_KIND_ENUM64:
-        error = print_enum(p, name, type, data, bit_offset, bits);
+        error = print_enum(p, name, type, data);
         break;
     case BTF_KIND_PTR:
         memcpy(&pointer, data, sizeof(pointer));
