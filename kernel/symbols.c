@@ -28,7 +28,7 @@ const char *symbol_find(uintptr_t addr, uintptr_t *offset)
         else
             high = middle;
     }
-    /* Aliases share an address; the last one that is not empty covers addr if any does. */
+    /* Of several that share an address the last one answers. */
     if (!low || addr - symbol_table[low - 1].addr >= symbol_table[low - 1].size)
         return NULL;
     *offset = addr - symbol_table[low - 1].addr;
