@@ -47,11 +47,26 @@ void tracepoint_register(struct tracepoint *tp)
     last = tp;
 }
 
+/* The system call with the smallest number above nr; NULL after the last. */
+static const struct syscall_desc *next_syscall(int nr)
+{
+    const struct syscall_desc *next = NULL;
+
+    for (const struct syscall_desc *desc = __start_syscalls; desc < __stop_syscalls; desc++)
+        if (desc->nr > nr && (!next || desc->nr < next->nr))
+            next = desc;
+    return next;
+}
+
+/* System calls go by their numbers: the compiler and the linker order their section as they like,
+ * and ids should stay the same from build to build. */
 void tracepoint_init(void)
 {
+    const struct syscall_desc *desc;
+
     for (size_t i = 0; i < sizeof(declared) / sizeof(declared[0]); i++)
         tracepoint_register(declared[i]);
-    for (const struct syscall_desc *desc = __start_syscalls; desc < __stop_syscalls; desc++) {
+    for (desc = next_syscall(-1); desc; desc = next_syscall(desc->nr)) {
         tracepoint_register(desc->enter);
         tracepoint_register(desc->exit);
     }

@@ -32,7 +32,7 @@ static int open_path(const char *name, int flags, unsigned mode)
 
     if (len >= (int)sizeof(path))
         return -ENAMETOOLONG;
-    return (int)call(__NR_openat, (uint64_t)AT_FDCWD, (uintptr_t)path, (uint64_t)flags, mode);
+    return (int)call(__NR_openat, (uint32_t)AT_FDCWD, (uintptr_t)path, (uint32_t)flags, mode);
 }
 
 int net_file_open(const char *name, uint32_t *size)

@@ -161,6 +161,15 @@ Test(tracepoint, ids_count_from_1_and_the_cursor_meets_each_once)
     cr_assert_eq(id, 3 + 2 * 2, "tracepoints.def, and two for each of two system calls");
 }
 
+Test(tracepoint, system_calls_have_ids_by_their_numbers)
+{
+    uint32_t getpid = tracepoint_by_name("syscalls", "sys_enter_getpid")->id; /* 39 */
+    uint32_t openat = tracepoint_by_name("syscalls", "sys_enter_openat")->id; /* 257 */
+
+    cr_assert_eq(tracepoint_by_name("syscalls", "sys_exit_getpid")->id, getpid + 1);
+    cr_assert_eq(openat, getpid + 2);
+}
+
 Test(tracepoint, what_is_not_there_is_not_found)
 {
     cr_assert_null(tracepoint_by_id(0));

@@ -38,13 +38,15 @@ static inline long app_syscall(long nr, uint64_t a, uint64_t b, uint64_t c, uint
     return syscall_dispatch(nr, args);
 }
 
-/* Pointers and signed numbers as argument words. */
-#define APP_ARG(value) ((uint64_t)(int64_t)(value))
-#define APP_PTR(value) ((uint64_t)(uintptr_t)(value))
+/* Arguments as words. An int leaves the upper half zero, as a compiler passes it in a register: the
+ * tracepoints show the word. */
+#define APP_INT(value)  ((uint64_t)(uint32_t)(value))
+#define APP_LONG(value) ((uint64_t)(int64_t)(value))
+#define APP_PTR(value)  ((uint64_t)(uintptr_t)(value))
 
 static inline int app_openat(int dirfd, const char *path, int flags, unsigned mode)
 {
-    return (int)app_syscall(__NR_openat, APP_ARG(dirfd), APP_PTR(path), APP_ARG(flags), mode);
+    return (int)app_syscall(__NR_openat, APP_INT(dirfd), APP_PTR(path), APP_INT(flags), mode);
 }
 
 static inline int app_open(const char *path, int flags, unsigned mode)
@@ -54,27 +56,27 @@ static inline int app_open(const char *path, int flags, unsigned mode)
 
 static inline long app_read(int fd, void *buf, size_t count)
 {
-    return app_syscall(__NR_read, APP_ARG(fd), APP_PTR(buf), count, 0);
+    return app_syscall(__NR_read, APP_INT(fd), APP_PTR(buf), count, 0);
 }
 
 static inline long app_write(int fd, const void *buf, size_t count)
 {
-    return app_syscall(__NR_write, APP_ARG(fd), APP_PTR(buf), count, 0);
+    return app_syscall(__NR_write, APP_INT(fd), APP_PTR(buf), count, 0);
 }
 
 static inline int app_close(int fd)
 {
-    return (int)app_syscall(__NR_close, APP_ARG(fd), 0, 0, 0);
+    return (int)app_syscall(__NR_close, APP_INT(fd), 0, 0, 0);
 }
 
 static inline long app_lseek(int fd, long offset, int whence)
 {
-    return app_syscall(__NR_lseek, APP_ARG(fd), APP_ARG(offset), APP_ARG(whence), 0);
+    return app_syscall(__NR_lseek, APP_INT(fd), APP_LONG(offset), APP_INT(whence), 0);
 }
 
 static inline int app_fstat(int fd, struct stat *out)
 {
-    return (int)app_syscall(__NR_fstat, APP_ARG(fd), APP_PTR(out), 0, 0);
+    return (int)app_syscall(__NR_fstat, APP_INT(fd), APP_PTR(out), 0, 0);
 }
 
 static inline int app_nanosleep(const struct __kernel_timespec *time)
@@ -90,7 +92,7 @@ static inline int app_sleep_ms(unsigned ms)
 
 static inline int app_clock_gettime(int clock, struct __kernel_timespec *out)
 {
-    return (int)app_syscall(__NR_clock_gettime, APP_ARG(clock), APP_PTR(out), 0, 0);
+    return (int)app_syscall(__NR_clock_gettime, APP_INT(clock), APP_PTR(out), 0, 0);
 }
 
 static inline int app_getpid(void)
@@ -105,7 +107,7 @@ static inline long app_getrandom(void *buf, size_t len, unsigned flags)
 
 static inline _Noreturn void app_exit(int status)
 {
-    app_syscall(__NR_exit, APP_ARG(status), 0, 0, 0);
+    app_syscall(__NR_exit, APP_INT(status), 0, 0, 0);
     __builtin_unreachable();
 }
 
