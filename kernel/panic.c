@@ -11,6 +11,7 @@
 
 #include "arch/x86_64/arch.h"
 #include "kernel/printk.h"
+#include "kernel/thread.h"
 #include "kernel/symbols.h"
 
 #define BACKTRACE_MAX 32
@@ -77,8 +78,19 @@ static void print_interrupts(void)
     }
 }
 
+/* Whose stack all this was about. */
+static void print_thread(void)
+{
+    struct thread thread;
+    if (arch_read_safe(&thread, thread_current(), sizeof(thread)) != 0)
+        return; /* before thread_init(), or badly broken */
+    thread.name[THREAD_NAME_SIZE - 1] = '\0';
+    pr_err("thread: %s (%u), stack %p", thread.name, thread.tid, thread.stack);
+}
+
 static _Noreturn void end(void)
 {
+    print_thread();
     print_interrupts();
     pr_err("---- end of panic ----");
     arch_exit(ARCH_EXIT_PANIC);

@@ -10,6 +10,7 @@
 #include "kernel/panic.h"
 #include "kernel/printk.h"
 #include "kernel/string.h"
+#include "kernel/thread.h"
 
 /* Pointers are themselves volatile: the compiler must not know where they lead. */
 
@@ -54,6 +55,17 @@ static void selftest_stack_overflow(void)
     pr_err("recursion ended at %u", recurse(0));
 }
 
+static void overflow_thread(void *arg)
+{
+    (void)arg;
+    selftest_stack_overflow();
+}
+
+static void selftest_thread_overflow(void)
+{
+    thread_create("overflow", THREAD_PRIO_NET, overflow_thread, NULL);
+}
+
 static void selftest_assert(void)
 {
     ASSERT(cmdline_flag("skep.no-such-flag"), "flag %u", 0);
@@ -77,11 +89,16 @@ static const struct selftest {
     const char *name;
     void (*run)(void);
 } selftests[] = {
-    {"null-read", selftest_null_read},           {"text-write", selftest_text_write},
-    {"rodata-write", selftest_rodata_write},     {"data-execute", selftest_data_execute},
-    {"stack-overflow", selftest_stack_overflow}, {"assert", selftest_assert},
-    {"safe-access", selftest_safe_access},       {"static-keys", selftest_static_keys},
+    {"null-read", selftest_null_read},
+    {"text-write", selftest_text_write},
+    {"rodata-write", selftest_rodata_write},
+    {"data-execute", selftest_data_execute},
+    {"stack-overflow", selftest_stack_overflow},
+    {"assert", selftest_assert},
+    {"safe-access", selftest_safe_access},
+    {"static-keys", selftest_static_keys},
     {"threads", selftest_threads},
+    {"thread-overflow", selftest_thread_overflow},
 };
 
 /* Commits the fault that `skep.test=NAME` on the command line names; nothing without it. */

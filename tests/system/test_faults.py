@@ -31,6 +31,11 @@ class Faults(unittest.TestCase):
         """a stack that is too small runs into its guard page: a double fault on a stack of its own"""
         self.panics("stack-overflow", r"double fault", r"exception at recurse\+")
 
+    def test_thread_overflow(self):
+        """a thread's stack ends at a guard page too"""
+        self.panics("thread-overflow", r"double fault", r"exception at recurse\+",
+                    r"thread: overflow \(")
+
     def test_assert(self):
         """a broken invariant prints the values that broke it"""
         self.panics("assert", r"assertion failed: .*skep\.no-such-flag.*: flag 0",
