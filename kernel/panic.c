@@ -11,8 +11,8 @@
 
 #include "arch/x86_64/arch.h"
 #include "kernel/printk.h"
-#include "kernel/thread.h"
 #include "kernel/symbols.h"
+#include "kernel/thread.h"
 
 #define BACKTRACE_MAX 32
 #define NR_EXCEPTIONS 32
