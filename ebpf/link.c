@@ -128,8 +128,7 @@ int ebpf_link_raw_tracepoint(struct ebpf_prog *prog, const char *name, struct eb
 int ebpf_link_xdp(struct ebpf_prog *prog, uint32_t ifindex, uint32_t flags, struct ebpf_link **out)
 {
     const uint32_t modes = XDP_FLAGS_SKB_MODE | XDP_FLAGS_DRV_MODE;
-    struct ebpf_link link = {
-        .type = BPF_LINK_TYPE_XDP, .hook = EBPF_HOOK_XDP, .ifindex = ifindex};
+    struct ebpf_link link = {.type = BPF_LINK_TYPE_XDP, .hook = EBPF_HOOK_XDP, .ifindex = ifindex};
 
     if (prog->type != BPF_PROG_TYPE_XDP || (flags & ~modes) != 0 || flags == modes ||
         !port_netdev_exists(ifindex))

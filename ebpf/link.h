@@ -17,21 +17,21 @@
 /* A tracepoint that a session has opened. */
 struct ebpf_event {
     struct ebpf_object object;
-    uint32_t tracepoint;   /* its id */
+    uint32_t tracepoint; /* its id */
     void *target;
-    uint32_t ctx_size;     /* bytes of its record */
+    uint32_t ctx_size; /* bytes of its record */
 };
 
 struct ebpf_link {
     struct ebpf_object object;
-    uint32_t type;         /* BPF_LINK_TYPE_* */
+    uint32_t type; /* BPF_LINK_TYPE_* */
     enum ebpf_hook hook;
-    bool attached;         /* LINK_DETACH leaves a link without a place */
+    bool attached; /* LINK_DETACH leaves a link without a place */
     struct ebpf_prog *prog;
     void *target;
     uint32_t ctx_size;
-    uint32_t ifindex;      /* XDP */
-    uint32_t tracepoint;   /* id, for EBPF_HOOK_TRACEPOINT */
+    uint32_t ifindex;    /* XDP */
+    uint32_t tracepoint; /* id, for EBPF_HOOK_TRACEPOINT */
     uint64_t cookie;
     char name[EBPF_TP_NAME_MAX]; /* raw tracepoints */
     void *port_data;

@@ -110,20 +110,6 @@ static void destroy_map(struct ebpf_object *object)
     port_free(map);
 }
 
-/* bpf_obj_name_cpy: letters, digits, '_' and '.', and a NUL within the field. */
-static bool name_is_valid(const char *name)
-{
-    size_t n = bounded_length(name, BPF_OBJ_NAME_LEN);
-
-    for (size_t i = 0; i < n; i++) {
-        char c = name[i];
-        if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') &&
-            c != '_' && c != '.')
-            return false;
-    }
-    return n < BPF_OBJ_NAME_LEN;
-}
-
 /* Do the key's and the value's BTF types have the map's sizes? */
 static int check_btf(const union bpf_attr *attr, const struct ebpf_btf *btf)
 {
@@ -148,7 +134,7 @@ static int check_definition(const union bpf_attr *attr, const struct ebpf_map_op
     const uint32_t client = BPF_F_RDONLY | BPF_F_WRONLY;
     const uint32_t program = BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG;
 
-    if (ops == NULL || attr->map_ifindex != 0 || !name_is_valid(attr->map_name))
+    if (ops == NULL || attr->map_ifindex != 0 || !ebpf_name_is_valid(attr->map_name))
         return -EINVAL;
     if (attr->map_extra != 0 && attr->map_type != BPF_MAP_TYPE_BLOOM_FILTER)
         return -EINVAL;

@@ -124,3 +124,18 @@ uint32_t ebpf_object_count(enum ebpf_kind kind)
 {
     return kinds[kind].count;
 }
+
+/* A map's or program's name: letters, digits, '_' and '.', and a NUL within the field (Linux:
+ * bpf_obj_name_cpy). */
+bool ebpf_name_is_valid(const char *name)
+{
+    size_t n = bounded_length(name, BPF_OBJ_NAME_LEN);
+
+    for (size_t i = 0; i < n; i++) {
+        char c = name[i];
+        if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') &&
+            c != '_' && c != '.')
+            return false;
+    }
+    return n < BPF_OBJ_NAME_LEN;
+}

@@ -5,6 +5,7 @@
 #ifndef SKEP_EBPF_OBJECT_H
 #define SKEP_EBPF_OBJECT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "ebpf/commands.h" /* enum ebpf_kind */
@@ -25,6 +26,7 @@ void ebpf_object_put(struct ebpf_object *object);
 struct ebpf_object *ebpf_object_by_id(enum ebpf_kind kind, uint32_t id);
 uint32_t ebpf_object_next_id(enum ebpf_kind kind, uint32_t id);
 uint32_t ebpf_object_count(enum ebpf_kind kind);
+bool ebpf_name_is_valid(const char *name);
 
 int ebpf_pin(const char *path, struct ebpf_object *object);
 int ebpf_unpin(const char *path);

@@ -1,0 +1,191 @@
+/*
+ * OBJ_GET_INFO_BY_FD. The struct may be shorter or longer than ours; its pointers name buffers of
+ * the lengths that stand beside them, and come back with what there is to tell. Linux:
+ * kernel/bpf/syscall.c bpf_*_get_info_by_fd, btf.c btf_get_info_by_fd.
+ */
+#include <linux/errno.h>
+
+#include "ebpf/base.h"
+#include "ebpf/sys.h"
+
+#define INFO_MAX 4096u /* Linux: PAGE_SIZE */
+
+/* As much of an array as its buffer has room for. */
+static void put_array(uint64_t buffer, uint64_t room, const void *from, uint64_t size)
+{
+    if (buffer != 0 && from != NULL)
+        __builtin_memcpy(ebpf_attr_pointer(buffer), from, room < size ? room : size);
+}
+
+static void put_map_ids(const struct bpf_prog_info *info, const struct ebpf_prog *prog)
+{
+    uint32_t *ids = ebpf_attr_pointer(info->map_ids);
+
+    for (uint32_t i = 0; ids != NULL && i < info->nr_map_ids && i < prog->nr_maps; i++)
+        __builtin_memcpy(&ids[i], &prog->maps[i]->object.id, sizeof(ids[i]));
+}
+
+static int prog_info(const struct ebpf_prog *prog, void *out)
+{
+    struct bpf_prog_info *info = out;
+    uint32_t code_size = prog->nr_insns * (uint32_t)sizeof(struct bpf_insn);
+
+    info->type = prog->type;
+    info->id = prog->object.id;
+    __builtin_memcpy(info->tag, prog->tag, sizeof(info->tag));
+    info->load_time = prog->object.created_ns;
+    info->created_by_uid = 0;
+    copy_text(info->name, prog->name, sizeof(info->name));
+    info->ifindex = 0;
+    info->gpl_compatible = prog->gpl_compatible;
+    info->netns_dev = info->netns_ino = 0;
+    info->btf_id = prog->btf != NULL ? prog->btf->object.id : 0;
+    info->run_time_ns = prog->run_time_ns;
+    info->run_cnt = prog->run_cnt;
+    info->recursion_misses = prog->recursion_misses;
+    info->verified_insns = prog->nr_insns;
+    info->attach_btf_obj_id = info->attach_btf_id = 0;
+
+    put_map_ids(info, prog);
+    info->nr_map_ids = prog->nr_maps;
+    put_array(info->xlated_prog_insns, info->xlated_prog_len, prog->insns, code_size);
+    info->xlated_prog_len = code_size;
+    put_array(info->prog_tags, (uint64_t)info->nr_prog_tags * sizeof(prog->tag), prog->tag,
+              sizeof(prog->tag));
+    info->nr_prog_tags = 1;
+    put_array(info->func_info, (uint64_t)info->nr_func_info * info->func_info_rec_size,
+              prog->func_info, prog->nr_func_info * sizeof(struct bpf_func_info));
+    info->nr_func_info = prog->nr_func_info;
+    info->func_info_rec_size = sizeof(struct bpf_func_info);
+    put_array(info->line_info, (uint64_t)info->nr_line_info * info->line_info_rec_size,
+              prog->line_info, prog->nr_line_info * sizeof(struct bpf_line_info));
+    info->nr_line_info = prog->nr_line_info;
+    info->line_info_rec_size = sizeof(struct bpf_line_info);
+
+    /* There is no machine code yet. */
+    info->jited_prog_len = info->nr_jited_ksyms = info->nr_jited_func_lens = 0;
+    info->nr_jited_line_info = 0;
+    info->jited_line_info_rec_size = sizeof(uint64_t);
+    return 0;
+}
+
+static int map_info(const struct ebpf_map *map, void *out)
+{
+    struct bpf_map_info *info = out;
+
+    *info = (struct bpf_map_info){
+        .type = map->type,
+        .id = map->object.id,
+        .key_size = map->key_size,
+        .value_size = map->value_size,
+        .max_entries = map->max_entries,
+        .map_flags = map->flags,
+        .btf_id = map->btf != NULL ? map->btf->object.id : 0,
+        .btf_key_type_id = map->btf_key_type_id,
+        .btf_value_type_id = map->btf_value_type_id,
+        .map_extra = map->extra,
+    };
+    copy_text(info->name, map->name, sizeof(info->name));
+    return 0;
+}
+
+static int btf_info(const struct ebpf_btf *btf, void *out)
+{
+    struct bpf_btf_info *info = out;
+
+    put_array(info->btf, info->btf_size, btf->bytes, btf->size);
+    info->btf_size = btf->size;
+    info->id = btf->object.id;
+    info->kernel_btf = 0;
+    put_array(info->name, info->name_len, "", 1); /* only the kernel's own BTF has names */
+    info->name_len = 0;
+    return 0;
+}
+
+static int tracepoint_name(const struct ebpf_link *link, struct bpf_link_info *info)
+{
+    char *buf = ebpf_attr_pointer(info->raw_tracepoint.tp_name);
+    uint32_t room = info->raw_tracepoint.tp_name_len;
+    uint32_t size = (uint32_t)__builtin_strlen(link->name) + 1;
+
+    if ((buf == NULL) != (room == 0))
+        return -EINVAL;
+    info->raw_tracepoint.tp_name_len = size;
+    if (buf == NULL)
+        return 0;
+    copy_text(buf, link->name, room);
+    return room < size ? -ENOSPC : 0;
+}
+
+static int link_info(const struct ebpf_link *link, void *out)
+{
+    struct bpf_link_info *info = out;
+
+    info->type = link->type;
+    info->id = link->object.id;
+    info->prog_id = link->prog->object.id;
+    if (link->type == BPF_LINK_TYPE_RAW_TRACEPOINT)
+        return tracepoint_name(link, info);
+    if (link->type == BPF_LINK_TYPE_XDP)
+        info->xdp.ifindex = link->attached ? link->ifindex : 0;
+    return 0;
+}
+
+static int fill_info(const struct ebpf_object *object, void *out)
+{
+    switch (object->kind) {
+    case EBPF_PROG:
+        return prog_info(CONTAINER_OF(object, struct ebpf_prog, object), out);
+    case EBPF_MAP:
+        return map_info(CONTAINER_OF(object, struct ebpf_map, object), out);
+    case EBPF_BTF:
+        return btf_info(CONTAINER_OF(object, struct ebpf_btf, object), out);
+    case EBPF_LINK:
+        return link_info(CONTAINER_OF(object, struct ebpf_link, object), out);
+    default:
+        return -EINVAL;
+    }
+}
+
+long ebpf_cmd_OBJ_GET_INFO_BY_FD(struct ebpf_session *session, union marshal_attr *attr)
+{
+    static const uint32_t sizes[EBPF_NR_KINDS] = {
+        [EBPF_PROG] = sizeof(struct bpf_prog_info),
+        [EBPF_MAP] = sizeof(struct bpf_map_info),
+        [EBPF_BTF] = sizeof(struct bpf_btf_info),
+        [EBPF_LINK] = sizeof(struct bpf_link_info),
+    };
+    union {
+        struct bpf_prog_info prog;
+        struct bpf_map_info map;
+        struct bpf_btf_info btf;
+        struct bpf_link_info link;
+    } info;
+    union bpf_attr *a = &attr->bpf;
+    struct ebpf_object *object = ebpf_handle_object(session, a->info.bpf_fd);
+    uint8_t *theirs = ebpf_attr_pointer(a->info.info);
+    uint32_t len = a->info.info_len, known;
+    int err;
+
+    if (object == NULL)
+        return -EBADF;
+    known = sizes[object->kind];
+    if (known == 0)
+        return -EINVAL;
+    if (len > INFO_MAX)
+        return -E2BIG;
+    if (len > known && !all_zero(theirs + known, len - known))
+        return -E2BIG;
+    if (len > known)
+        len = known;
+    __builtin_memset(&info, 0, sizeof(info));
+    if (len != 0)
+        __builtin_memcpy(&info, theirs, len);
+    err = fill_info(object, &info);
+    if (err != 0 && err != -ENOSPC)
+        return err;
+    if (len != 0)
+        __builtin_memcpy(theirs, &info, len);
+    a->info.info_len = len;
+    return err;
+}
