@@ -30,9 +30,15 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-    cr_assert_eq(wire_open_files(), 0, "every file was closed");
     wire_stop();
     leakcheck();
+}
+
+/* The last line of a test: nothing stayed behind. (A failure in fini would not count.) */
+static void expect_at_rest(void)
+{
+    cr_expect_eq(wire_open_files(), 0, "every file was closed");
+    cr_expect_eq(wire_buffers_held(), 0, "every frame's buffer was freed");
 }
 
 TestSuite(netstack, .init = set_up, .fini = tear_down);
@@ -57,6 +63,7 @@ Test(netstack, ping)
     cr_assert_not_null(answer);
     cr_expect_eq(answer->bytes[34], 0, "echo reply");
     cr_expect_eq(memcmp(answer->bytes + 38, echo + 4, sizeof(echo) - 4), 0);
+    expect_at_rest();
 }
 
 Test(netstack, udp_echo_over_both_families)
@@ -75,6 +82,7 @@ Test(netstack, udp_echo_over_both_families)
             cr_expect_eq(memcmp(data, back, sizes[i]), 0);
         }
     }
+    expect_at_rest();
 }
 
 Test(netstack, echo_never_answers_an_echo_port)
@@ -83,6 +91,7 @@ Test(netstack, echo_never_answers_an_echo_port)
 
     wire_send_udp(4, ECHO, ECHO, "loop", 4);
     cr_expect_eq(wire_take_udp(ECHO, ECHO, back, sizeof(back)), -1);
+    expect_at_rest();
 }
 
 Test(netstack, wrong_checksum_is_dropped)
@@ -91,6 +100,7 @@ Test(netstack, wrong_checksum_is_dropped)
 
     wire_send(frame, wire_make_ip4(frame, 17, segment, sizeof(segment)));
     cr_expect_null(wire_take());
+    expect_at_rest();
 }
 
 /* ---- ports for other threads -------------------------------------------------------------- */
@@ -120,6 +130,7 @@ Test(netstack, port_carries_datagrams_both_ways)
         cr_expect_eq(memcmp(buf, "answer", 6), 0);
     }
     cr_expect_eq(net_port_receive(port, &from, buf, sizeof(buf), 0), -ETIMEDOUT);
+    expect_at_rest();
 }
 
 Test(netstack, port_queues_are_bounded)
@@ -148,6 +159,7 @@ Test(netstack, port_queues_are_bounded)
     cr_expect_eq(net_port_send(port, &from, buf, 1), -ENOBUFS);
     wire_run();
     cr_expect_eq(net_port_send(port, &from, buf, 1), 0, "the network thread made room");
+    expect_at_rest();
 }
 
 Test(netstack, port_numbers_are_taken_once)
@@ -155,6 +167,7 @@ Test(netstack, port_numbers_are_taken_once)
     cr_assert_not_null(net_port_open(9970, 1));
     cr_expect_null(net_port_open(9970, 1));
     cr_expect_null(net_port_open(9971, 0));
+    expect_at_rest();
 }
 
 /* ---- HTTP --------------------------------------------------------------------------------- */
@@ -189,6 +202,7 @@ Test(netstack, http_serves_a_file)
     cr_expect_not_null(strstr(answer, "Content-Length: 28\r\n"));
     cr_expect_not_null(strstr(answer, "Content-Type: text/plain"));
     cr_expect_eq(wire_openat_calls(), 1, "one request, one openat");
+    expect_at_rest();
 }
 
 Test(netstack, http_serves_a_large_file_whole)
@@ -205,6 +219,7 @@ Test(netstack, http_serves_a_large_file_whole)
     cr_expect_eq(memcmp(body, data, size), 0);
     cr_expect_not_null(strstr(answer, "application/octet-stream"));
     free(data);
+    expect_at_rest();
 }
 
 Test(netstack, http_errors)
@@ -217,6 +232,7 @@ Test(netstack, http_errors)
     cr_expect_eq(http(6003, "GET /folder/ HTTP/1.0\r\n\r\n", &body, &len), 404);
     cr_expect_eq(http(6004, "DELETE /hello.txt HTTP/1.0\r\n\r\n", &body, &len), 501);
     cr_expect_eq(http(6005, "nonsense\r\n\r\n", &body, &len), 501);
+    expect_at_rest();
 }
 
 Test(netstack, http_status_is_not_guessed_from_the_name)
@@ -226,6 +242,7 @@ Test(netstack, http_status_is_not_guessed_from_the_name)
 
     wire_add_file("/item404.txt", "x", 1);
     cr_expect_eq(http(6006, "GET /item404.txt HTTP/1.0\r\n\r\n", &body, &len), 200);
+    expect_at_rest();
 }
 
 /* ---- TFTP --------------------------------------------------------------------------------- */
@@ -263,6 +280,7 @@ Test(netstack, tftp_reads_a_file)
         len = wire_take_udp(TFTP, 7000, block, sizeof(block));
     }
     cr_expect_eq(got, sizeof(content));
+    expect_at_rest();
 }
 
 Test(netstack, tftp_writes_new_files_only)
@@ -281,6 +299,7 @@ Test(netstack, tftp_writes_new_files_only)
     cr_assert_not_null(file);
     cr_expect_eq(len, 3);
     cr_expect_eq(memcmp(file, "new", 3), 0);
+    expect_at_rest();
 }
 
 Test(netstack, tftp_transfer_left_alone_ends)
@@ -294,6 +313,7 @@ Test(netstack, tftp_transfer_left_alone_ends)
     cr_expect_eq(wire_open_files(), 1);
     wire_sleep(8000);
     cr_expect_eq(wire_open_files(), 0);
+    expect_at_rest();
 }
 
 Test(netstack, tftp_drops_what_is_too_short_or_too_often)
@@ -310,6 +330,7 @@ Test(netstack, tftp_drops_what_is_too_short_or_too_often)
     cr_expect_eq(answered, 8);
     wire_sleep(1000);
     cr_expect_gt(tftp_request(7004, 1, "missing", reply, sizeof(reply)), 0, "a second later");
+    expect_at_rest();
 }
 
 /* ---- damage ------------------------------------------------------------------------------- */
@@ -375,6 +396,7 @@ Test(netstack, damaged_frames_are_survived, .timeout = 120)
         ;
     wire_send_udp(4, 4000, ECHO, "alive", 5);
     cr_expect_eq(wire_take_udp(ECHO, 4000, back, sizeof(back)), 5);
+    expect_at_rest();
 }
 
 /* ---- configuration ------------------------------------------------------------------------ */

@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "lwip/init.h"
+#include "lwip/memp.h"
+#include "lwip/stats.h"
 #include "lwip/timeouts.h"
 
 #include "arch/x86_64/arch.h"
@@ -359,6 +361,11 @@ const struct wire_frame *wire_take_any(void)
 {
     run_stack();
     return take_next();
+}
+
+unsigned wire_buffers_held(void)
+{
+    return lwip_stats.memp[MEMP_PBUF_POOL]->used;
 }
 
 static void wake(struct netdev *dev)

@@ -22,8 +22,10 @@ extern const uint8_t wire_guest6[16], wire_host6[16];
 
 /* Starts the stack with the command line given, and its services. Once a process. */
 void wire_start(const char *cmdline);
-/* Ends it: nothing may have stayed open. */
+/* Frees what the test put in. */
 void wire_stop(void);
+/* Receive buffers that the stack holds on to. */
+unsigned wire_buffers_held(void);
 /* Lets the stack work until it rests, answering its ARP and neighbour solicitations. */
 void wire_run(void);
 /* Moves the clock by ms, running the stack's timers on the way. */
