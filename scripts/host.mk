@@ -28,6 +28,9 @@ $(O)/skepctl: $(SKEPCTL_OBJS)
 
 -include $(SKEPCTL_OBJS:.o=.d)
 
+# What tests/system/test_client.py talks to.
+SYSTEM_TOOLS += $(O)/skep-serve
+
 .PHONY: skepctl
 skepctl: $(O)/skepctl ## build the client
 

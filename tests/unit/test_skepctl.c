@@ -371,10 +371,10 @@ Test(skepctl, link_list)
 Test(skepctl, tracepoint_list)
 {
     cr_assert_eq(run(&noun_tracepoint, "list"), 0);
-    cr_assert_str_eq(text, "1: syscalls:sys_enter_openat  record 48B  progs 1  hits 12\n"
-                           "2: virtio_net:receive_packet  record 20B\n");
+    cr_assert_str_eq(text, "syscalls:sys_enter_openat\n\tid 1  record 48B  progs 1  hits 12\n"
+                           "virtio_net:receive_packet\n\tid 2  record 20B\n");
     cr_assert_eq(run(&noun_tracepoint, "list virtio_net"), 0);
-    cr_assert_str_eq(text, "2: virtio_net:receive_packet  record 20B\n");
+    cr_assert_str_eq(text, "virtio_net:receive_packet\n\tid 2  record 20B\n");
 }
 
 /* ---- entries ----------------------------------------------------------------------------------
@@ -554,7 +554,7 @@ Test(skepctl, tracepoint_enable)
 Test(skepctl, verbs_may_be_shortened)
 {
     cr_assert_eq(run(&noun_tracepoint, "li virtio_net"), 0);
-    cr_assert_str_eq(text, "2: virtio_net:receive_packet  record 20B\n");
+    cr_assert_str_eq(text, "virtio_net:receive_packet\n\tid 2  record 20B\n");
     cr_assert_eq(run(&noun_map, "frobnicate"), -1);
     cr_assert_eq(strncmp(errors, "Usage: skepctl map { show | list } [MAP]\n", 41), 0);
 }

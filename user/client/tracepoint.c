@@ -80,7 +80,7 @@ static void show(const struct skep_tracepoint_attr *event)
         json_end(json, '}');
         return;
     }
-    printf("%u: %s:%s  record %uB", event->id, event->system, event->name, event->size);
+    printf("%s:%s\n\tid %u  record %uB", event->system, event->name, event->id, event->size);
     if (event->enable)
         printf("  enabled");
     if (event->programs)
