@@ -10,7 +10,7 @@
 /* A dozen calls: a walk is as fast as any index. */
 long syscall_dispatch(long nr, const uint64_t args[6])
 {
-    for (const struct syscall_desc *desc = __start_syscalls; desc < __stop_syscalls; desc++)
+    for (const struct syscall_desc *desc = __start_syscalls; desc != __stop_syscalls; desc++)
         if (desc->nr == nr)
             return desc->call(args);
     return -ENOSYS;

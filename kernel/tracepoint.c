@@ -52,7 +52,7 @@ static const struct syscall_desc *next_syscall(int nr)
 {
     const struct syscall_desc *next = NULL;
 
-    for (const struct syscall_desc *desc = __start_syscalls; desc < __stop_syscalls; desc++)
+    for (const struct syscall_desc *desc = __start_syscalls; desc != __stop_syscalls; desc++)
         if (desc->nr > nr && (!next || desc->nr < next->nr))
             next = desc;
     return next;
@@ -137,18 +137,23 @@ void tracepoint_disable(struct tracepoint *tp)
     set_to_pipe(tp, false);
 }
 
+static size_t links_size(uint32_t nr)
+{
+    return nr * sizeof(struct ebpf_link *);
+}
+
 int tracepoint_attach(struct tracepoint *tp, enum trace_context context, struct ebpf_link *link)
 {
     struct trace_links *old = tp->links[context];
     uint32_t nr = old ? old->count : 0;
-    struct trace_links *new = kmalloc(sizeof(*new) + (nr + 1) * sizeof(new->links[0]));
+    struct trace_links *new = kmalloc(sizeof(*new) + links_size(nr + 1));
     uint64_t flags;
 
     if (!new)
         return -ENOMEM;
     new->count = nr + 1;
     if (old)
-        memcpy(new->links, old->links, nr * sizeof(new->links[0]));
+        memcpy(new->links, old->links, links_size(nr));
     new->links[nr] = link;
 
     flags = arch_irq_save();
@@ -167,8 +172,7 @@ static struct trace_links *remove_link(struct tracepoint *tp, enum trace_context
     struct trace_links *links = tp->links[context];
 
     links->count--;
-    memmove(&links->links[index], &links->links[index + 1],
-            (links->count - index) * sizeof(links->links[0]));
+    memmove(&links->links[index], &links->links[index + 1], links_size(links->count - index));
     if (links->count)
         return NULL;
     tp->links[context] = NULL;

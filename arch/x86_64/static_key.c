@@ -26,7 +26,7 @@ void arch_static_key_patch(const struct static_key *key, bool on)
 {
     const struct static_key_site *site;
 
-    for (site = __start_static_keys; site < __stop_static_keys; site++) {
+    for (site = __start_static_keys; site != __stop_static_keys; site++) {
         uint8_t jump[ARCH_STATIC_BRANCH_SIZE];
         if (site->key != key)
             continue;
@@ -39,7 +39,7 @@ const struct static_key_site *arch_static_key_site(const struct static_key *key,
 {
     const struct static_key_site *site;
 
-    for (site = __start_static_keys; site < __stop_static_keys; site++)
+    for (site = __start_static_keys; site != __stop_static_keys; site++)
         if (site->key == key && index-- == 0)
             return site;
     return NULL;
