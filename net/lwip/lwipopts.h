@@ -21,7 +21,7 @@ void net_assert_thread(void);
 #define MEM_ALIGNMENT           8
 #define MEMP_NUM_PBUF           64
 #define MEMP_NUM_UDP_PCB        16
-#define MEMP_NUM_TCP_PCB        32
+#define MEMP_NUM_TCP_PCB        64
 #define MEMP_NUM_TCP_PCB_LISTEN 8
 #define MEMP_NUM_TCP_SEG        256
 #define MEMP_NUM_REASSDATA      8
@@ -74,6 +74,10 @@ void net_assert_thread(void);
 #define TCP_OOSEQ_MAX_PBUFS 32
 #define LWIP_TCP_SACK_OUT   1
 #define TCP_LISTEN_BACKLOG  1
+/* A peer that is gone is given up after some two minutes (with the default of 12: a quarter of an
+ * hour, in which a few dozen of them would keep everybody else out). */
+#define TCP_MAXRTX    6
+#define TCP_SYNMAXRTX 4
 
 /* ---- the HTTP and TFTP applications; net/httpd_files.c replaces lwIP's fs.c -------------- */
 #define LWIP_HTTPD_CUSTOM_FILES        1

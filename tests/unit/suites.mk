@@ -41,7 +41,8 @@ UNIT_netstack := tests/unit/wire.c tests/unit/wire_files.c net/netif.c net/udp_p
 $(O)/unit/netstack: SUITE_CFLAGS += -Inet/lwip -isystem $(LWIP_DIR)/src/include
 $(addprefix $(O)/unit/obj/,$(LWIP_UNIT:.c=.o)): SUITE_CFLAGS += -w -fno-sanitize=undefined
 $(LWIP_UNIT): $(LWIP_STAMP)
-$(addprefix $(O)/unit/obj/net/,netif.o udp_port.o echo.o httpd_files.o tftp.o): $(LWIP_PORT)
+$(addprefix $(O)/unit/obj/,$(LWIP_UNIT:.c=.o) tests/unit/wire.o $(addprefix net/,netif.o \
+	udp_port.o echo.o httpd_files.o tftp.o lwip/sys_arch.o)): $(LWIP_PORT)
 
 UNIT_transport := user/lib/bpf_transport.c user/lib/bpf_wrap.c $(MARSHAL)
 SUITE_LIBS_transport := $(LIBBPF_LIBS)
@@ -55,3 +56,5 @@ UNIT_syscalls   := kernel/syscall.c kernel/syscalls_file.c kernel/syscalls_time.
 	kernel/ustar.c kernel/timer.c kernel/printk.c kernel/format.c $(HOST_HEAP) $(HOST_KERNEL)
 UNIT_skepctl := $(filter-out user/client/main.c,$(SKEPCTL_SRCS))
 SUITE_LIBS_skepctl := $(LIBBPF_LIBS)
+UNIT_libskep := user/lib/skep.c user/lib/skep_exchange.c user/lib/channel_udp.c user/vm/serve.c \
+	kernel/heap.c $(SERVER_SRCS) $(ENGINE_SRCS) $(MACHINE_SRCS)

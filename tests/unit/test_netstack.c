@@ -399,6 +399,29 @@ Test(netstack, damaged_frames_are_survived, .timeout = 120)
     expect_at_rest();
 }
 
+Test(netstack, damaged_connections_end, .timeout = 120)
+{
+    const char *body;
+    uint8_t block[600];
+    size_t len;
+    int i;
+
+    srand(8);
+    for (i = 0; i < 400; i++) {
+        wire_damage(3, i & 1);
+        wire_tcp_request((uint16_t)(8000 + i), HTTP, "GET /hello.txt HTTP/1.0\r\n\r\n", answer,
+                         sizeof(answer) - 1);
+        tftp_request((uint16_t)(8000 + i), 1, "hello.txt", block, sizeof(block));
+        wire_sleep(250);
+    }
+    wire_damage(0, false);
+    wire_sleep(400000); /* retransmissions and TIME_WAIT run out */
+    while (wire_take() != NULL)
+        ;
+    cr_expect_eq(http(9000, "GET /hello.txt HTTP/1.0\r\n\r\n", &body, &len), 200);
+    expect_at_rest();
+}
+
 /* ---- configuration ------------------------------------------------------------------------ */
 
 TestSuite(netstack_address, .fini = tear_down);

@@ -302,9 +302,39 @@ static bool handle_neighbour(const struct wire_frame *frame)
 
 static uint64_t now_ms = 1000;
 
+static unsigned damage_one_in;
+static bool damage_mended;
+
+void wire_damage(unsigned n, bool mend)
+{
+    damage_one_in = n;
+    damage_mended = mend;
+}
+
+/* The checksums of a TCP segment over IPv4, if the frame still is one. */
+static void mend_tcp(uint8_t *frame, size_t len)
+{
+    uint8_t *ip = frame + 14, *segment = ip + 20;
+
+    if (len < 14 + 20 + 20 || ip[0] != 0x45 || ip[9] != 6 || get16(ip + 2) != len - 14)
+        return;
+    put16(ip + 10, 0);
+    put16(ip + 10, fold(sum(0, ip, 20)));
+    put16(segment + 16, 0);
+    put16(segment + 16, transport_checksum(4, 6, segment, len - 34));
+}
+
 void wire_send(const void *frame, size_t len)
 {
-    push(to_guest, &nr_to_guest, frame, len);
+    uint8_t bytes[WIRE_MAX_FRAME];
+
+    memcpy(bytes, frame, len);
+    if (damage_one_in != 0 && len > 14 && (unsigned)rand() % damage_one_in == 0) {
+        bytes[14 + (size_t)rand() % (len - 14)] = (uint8_t)rand();
+        if (damage_mended)
+            mend_tcp(bytes, len);
+    }
+    push(to_guest, &nr_to_guest, bytes, len);
 }
 
 static void run_stack(void)

@@ -31,7 +31,11 @@ void wire_run(void);
 /* Moves the clock by ms, running the stack's timers on the way. */
 void wire_sleep(unsigned ms);
 
-/* A frame, as it is. */
+/* From now on one frame in n is damaged in a byte behind its Ethernet header; 0: none. Checksums
+ * of what is damaged are mended when mend is set, so that more of it is looked at. */
+void wire_damage(unsigned n, bool mend);
+
+/* A frame to the guest. */
 void wire_send(const void *frame, size_t len);
 /* What the guest sent and no one took yet, oldest first, ARP and neighbour discovery left out;
  * NULL when there is nothing. Valid until the next call. */
