@@ -5,7 +5,7 @@
 #ifndef SKEP_KERNEL_PANIC_H
 #define SKEP_KERNEL_PANIC_H
 
-_Noreturn void panic(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void panic(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
 /* An invariant of our own. The message must print the values that broke it. */
 #define ASSERT(cond, ...)                                                                          \
