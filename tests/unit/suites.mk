@@ -24,6 +24,9 @@ UNIT_cmdline    := kernel/cmdline.c kernel/text.c kernel/printk.c kernel/format.
 
 MARSHAL := ebpf/marshal.c ebpf/marshal_rules.c ebpf/marshal_message.c
 UNIT_marshal := $(MARSHAL)
+# The engine alone, on the host's port.
+ENGINE_ALONE := $(wildcard ebpf/*.c) user/vm/host_port.c user/vm/host_events.c
+UNIT_map := $(ENGINE_ALONE)
 UNIT_ustar      := kernel/ustar.c
 UNIT_ramfs      := kernel/ramfs.c kernel/ustar.c kernel/timer.c kernel/printk.c kernel/format.c \
 	$(HOST_HEAP) $(HOST_KERNEL)
