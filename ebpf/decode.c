@@ -461,8 +461,6 @@ static int check_function(struct decoder *d, uint32_t start, uint32_t end)
     const struct ebpf_decoded *out = d->out;
     uint32_t last = end - 1;
 
-    if (out[start].op == OP_LD_IMM64_HIGH)
-        return REFUSE(d, start, "a call leads into the middle of a 16-byte instruction");
     for (uint32_t pc = start; pc < end; pc++) {
         uint32_t target = (uint32_t)out[pc].off;
 
@@ -487,6 +485,9 @@ static int check_structure(struct decoder *d)
     uint32_t nr = d->load->nr_insns, start = 0;
     int err = 0;
 
+    for (uint32_t pc = 0; pc < nr; pc++)
+        if (d->starts[pc] && d->out[pc].op == OP_LD_IMM64_HIGH)
+            return REFUSE(d, pc, "a call leads into the middle of a 16-byte instruction");
     for (uint32_t pc = 1; pc <= nr && !err; pc++) {
         if (pc == nr || d->starts[pc]) {
             err = check_function(d, start, pc);

@@ -61,3 +61,7 @@ UNIT_skepctl := $(filter-out user/client/main.c,$(SKEPCTL_SRCS))
 SUITE_LIBS_skepctl := $(LIBBPF_LIBS)
 UNIT_libskep := user/lib/skep.c user/lib/skep_exchange.c user/lib/channel_udp.c user/vm/serve.c \
 	kernel/heap.c $(SERVER_SRCS) $(ENGINE_SRCS) $(MACHINE_SRCS)
+
+# Programs as data (tests/data), run by the engine.
+UNIT_data := $(ENGINE_ALONE) user/vm/asm.c \
+	tests/unit/data_case.c tests/unit/data_run.c

@@ -1,0 +1,49 @@
+/*
+ * Programs as data: the files of tests/data, each a list of cases that every engine runs.
+ *
+ *     == name: the rule that the case checks
+ *     -- SECTION [value]      the value may also be the lines that follow
+ *
+ * Sections: type (mem unless said), maps (a line each: TYPE KEY VALUE ENTRIES [FLAGS]), budget,
+ * license (GPL unless said), asm or raw (hex, slots in order), mem (hex; the packet for xdp and
+ * socket_filter), ctx (hex). Then what must come of it: result (r0, 64 bits), after (memory then,
+ * hex), trace (what was printed), or error (a part of the load's log) or fault (of the run's
+ * description).
+ */
+#ifndef SKEP_TESTS_DATA_CASE_H
+#define SKEP_TESTS_DATA_CASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <linux/bpf.h>
+
+struct data_bytes {
+    uint8_t *bytes;
+    uint32_t size;
+    bool given;
+};
+
+/* Text fields are NULL when the case does not have the section. */
+struct data_case {
+    char *file, *name, *rule;
+    char *type, *maps, *license, *asm_text, *raw, *result, *trace, *error, *fault;
+    uint32_t budget; /* 0: the default */
+    struct data_bytes mem, ctx, after;
+    struct bpf_insn *insns;
+    unsigned nr_insns;
+    struct data_case *next;
+};
+
+/* Reads one file and assembles its cases, in order. Exits with a sentence when it is malformed: a
+ * test file that cannot be read must not look like one that passed. */
+struct data_case *data_read(const char *path);
+/* All files of a folder ending in .data, in the order of their names. */
+struct data_case *data_read_all(const char *folder);
+void data_free(struct data_case *cases);
+
+/* What running one case gave: 0 when all was as expected, else -1 and in why a sentence. */
+int data_run(const struct data_case *c, char *why, size_t size);
+
+#endif

@@ -1,0 +1,168 @@
+/*
+ * Runs one case of tests/data through load and test run, and compares what comes of it with what
+ * the case expects.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ebpf/context.h"
+#include "ebpf/map.h"
+#include "ebpf/prog.h"
+#include "tests/unit/data_case.h"
+#include "user/vm/host_port.h"
+
+#define MAPS_MAX 8u
+#define LOG_SIZE 4096u
+
+#define FAIL(why, size, ...) (snprintf(why, size, __VA_ARGS__), -1)
+
+static uint32_t type_by_name(const char *name)
+{
+    for (uint32_t type = 0; type < 64; type++) {
+        const struct ebpf_context *context = ebpf_context_get(type);
+
+        if (context && strcmp(ebpf_context_name(context), name) == 0)
+            return type;
+    }
+    return UINT32_MAX;
+}
+
+static const struct ebpf_map_ops *ops_by_name(const char *name)
+{
+    for (uint32_t type = 0; type < 64; type++) {
+        const struct ebpf_map_ops *ops = ebpf_map_ops_for(type);
+
+        if (ops && strcmp(ops->name, name) == 0)
+            return ops;
+    }
+    return NULL;
+}
+
+/* Lines `TYPE KEY VALUE ENTRIES [FLAGS]`. Returns how many maps there are, or -1. */
+static int make_maps(const char *text, struct ebpf_map **maps)
+{
+    int n = 0;
+
+    while (text && *text) {
+        union bpf_attr attr;
+        char name[32];
+        unsigned key, value, entries, flags = 0;
+
+        memset(&attr, 0, sizeof(attr));
+        if (n == MAPS_MAX ||
+            sscanf(text, "%31s %u %u %u %x", name, &key, &value, &entries, &flags) < 4 ||
+            !ops_by_name(name))
+            return -1;
+        attr.map_type = ops_by_name(name)->type;
+        attr.key_size = key;
+        attr.value_size = value;
+        attr.max_entries = entries;
+        attr.map_flags = flags;
+        snprintf(attr.map_name, sizeof(attr.map_name), "map%d", n);
+        if (ebpf_map_create(&attr, NULL, &maps[n]))
+            return -1;
+        n++;
+        text += strcspn(text, "\n");
+        text += *text == '\n';
+    }
+    return n;
+}
+
+static int compare_after(const struct data_case *c, const uint8_t *after, uint32_t after_size,
+                         char *why, size_t size)
+{
+    if (!c->after.given)
+        return 0;
+    if (after_size != c->after.size)
+        return FAIL(why, size, "%u bytes of memory, expected %u", after_size, c->after.size);
+    for (uint32_t i = 0; i < after_size; i++)
+        if (after[i] != c->after.bytes[i])
+            return FAIL(why, size, "byte %u of memory is %02x, expected %02x", i, after[i],
+                        c->after.bytes[i]);
+    return 0;
+}
+
+static int compare_run(const struct data_case *c, const struct ebpf_prog *prog, int err,
+                       const struct ebpf_test_run *run, char *why, size_t size)
+{
+    const char *trace = host_trace_take();
+
+    if (c->fault) {
+        if (!err)
+            return FAIL(why, size, "no fault, r0 is 0x%lx", (unsigned long)run->result);
+        return strstr(prog->last_fault, c->fault)
+                   ? 0
+                   : FAIL(why, size, "error %d, fault \"%s\"", err, prog->last_fault);
+    }
+    if (err)
+        return FAIL(why, size, "error %d, fault \"%s\"", err, prog->last_fault);
+    if (run->result != strtoull(c->result, NULL, 0))
+        return FAIL(why, size, "r0 is 0x%lx, expected %s", (unsigned long)run->result, c->result);
+    if (c->trace && (strncmp(trace, c->trace, strlen(c->trace)) != 0 ||
+                     strcmp(trace + strlen(c->trace), "\n") != 0))
+        return FAIL(why, size, "trace is \"%s\", expected \"%s\"", trace, c->trace);
+    return compare_after(c, run->data_out, run->data_size_out, why, size);
+}
+
+static int run_loaded(const struct data_case *c, struct ebpf_prog *prog, char *why, size_t size)
+{
+    struct ebpf_test_run run = {0};
+    uint8_t *out = NULL;
+    int err, verdict;
+
+    if (c->mem.given) {
+        run.data_in = c->mem.bytes;
+        run.data_size_in = c->mem.size;
+        out = malloc(c->mem.size + 1);
+        run.data_out = out;
+        run.data_size_out = c->mem.size;
+    }
+    if (c->ctx.given) {
+        run.ctx_in = c->ctx.bytes;
+        run.ctx_size_in = c->ctx.size;
+    }
+    if (c->budget)
+        prog->budget = c->budget;
+    host_trace_take();
+    err = ebpf_prog_test_run(prog, &run);
+    verdict = compare_run(c, prog, err, &run, why, size);
+    free(out);
+    return verdict;
+}
+
+int data_run(const struct data_case *c, char *why, size_t size)
+{
+    struct ebpf_map *maps[MAPS_MAX] = {0};
+    char log_text[LOG_SIZE] = "";
+    struct ebpf_log log = {.buf = log_text, .size = sizeof(log_text), .level = 1};
+    int nr_maps = make_maps(c->maps, maps), verdict;
+    struct ebpf_prog *prog = NULL;
+    struct ebpf_prog_load load = {
+        .type = type_by_name(c->type ? c->type : "mem"),
+        .name = c->name,
+        .license = c->license ? c->license : "GPL",
+        .insns = c->insns,
+        .nr_insns = c->nr_insns,
+        .maps = maps,
+        .nr_maps = nr_maps > 0 ? (uint32_t)nr_maps : 0,
+        .log = &log,
+    };
+    int err = nr_maps < 0 ? -1 : ebpf_prog_create(&load, &prog);
+
+    if (nr_maps < 0)
+        verdict = FAIL(why, size, "its maps cannot be made");
+    else if (c->error)
+        verdict = err && strstr(log_text, c->error)
+                      ? 0
+                      : FAIL(why, size, "load gives %d, log \"%s\"", err, log_text);
+    else if (err)
+        verdict = FAIL(why, size, "load gives %d, log \"%s\"", err, log_text);
+    else
+        verdict = run_loaded(c, prog, why, size);
+    if (prog)
+        ebpf_prog_put(prog);
+    for (unsigned i = 0; i < MAPS_MAX; i++)
+        ebpf_map_put(maps[i]);
+    return verdict;
+}
