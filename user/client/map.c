@@ -1,5 +1,5 @@
 /*
- * skepctl map: the verb table, and list, create, freeze. What deals in keys and values is in
+ * skepctl map: the verb table, and list, create, pin, freeze. What deals in keys and values is in
  * map_dump.c and map_entry.c.
  */
 #include <errno.h>
@@ -209,6 +209,40 @@ static int do_freeze(struct args *args)
     return error ? -1 : done();
 }
 
+static int do_pin(struct args *args)
+{
+    int fd = handle_parse(args, EBPF_MAP), error = -1;
+
+    if (fd < 0)
+        return -1;
+    if (args_require(args, 1)) {
+        const char *name = args_take(args);
+
+        error = args_none(args) || pin_object(fd, name) ? -1 : done();
+    }
+    close(fd);
+    return error;
+}
+
+/* Removes every pin of the map: it goes when no program and no session uses it. */
+static int do_unpin(struct args *args)
+{
+    struct bpf_map_info info = {0};
+    int fd = handle_parse(args, EBPF_MAP), error;
+    unsigned removed;
+
+    if (fd < 0)
+        return -1;
+    error = args_none(args) || handle_info(EBPF_MAP, fd, &info, sizeof(info)) ? -1 : 0;
+    close(fd);
+    if (error || pins_remove(EBPF_MAP, info.id, &removed))
+        return -1;
+    if (removed > 0)
+        return done();
+    p_err("map %u is not pinned", info.id);
+    return -1;
+}
+
 static const struct verb verbs[] = {
     {"show", do_show, "[MAP]"},
     {"list", do_show, NULL},
@@ -220,6 +254,8 @@ static const struct verb verbs[] = {
     {"lookup", do_map_lookup, "MAP [key DATA]"},
     {"getnext", do_map_getnext, "MAP [key DATA]"},
     {"delete", do_map_delete, "MAP  key DATA"},
+    {"pin", do_pin, "MAP NAME"},
+    {"unpin", do_unpin, "MAP"},
     {"freeze", do_freeze, "MAP"},
     {0},
 };

@@ -41,7 +41,7 @@ static void info_plain(const struct skep_sys_info_attr *info)
 
     if (gmtime_r(&seconds, &tm))
         strftime(wall, sizeof(wall), "%FT%TZ", &tm);
-    printf("Skep %s  up %" PRIu64 ".%03us  %s  loader %s\n", info->version,
+    printf("%s  up %" PRIu64 ".%03us  %s  loader %s\n", info->version,
            info->uptime_ns / 1000000000u, (unsigned)(info->uptime_ns / 1000000u % 1000u), wall,
            info->loader);
     printf("\thost %s  address %u.%u.%u.%u  mac %02x:%02x:%02x:%02x:%02x:%02x\n", info->hostname,
