@@ -28,7 +28,8 @@ UNIT_marshal := $(MARSHAL)
 ENGINE_ALONE := $(wildcard ebpf/*.c) user/vm/host_port.c user/vm/host_events.c
 UNIT_map := $(ENGINE_ALONE)
 UNIT_ustar      := kernel/ustar.c
-UNIT_ramfs      := kernel/ramfs.c kernel/ustar.c kernel/timer.c kernel/printk.c kernel/format.c \
+RAMFS           := kernel/ramfs.c kernel/ramfs_data.c kernel/ramfs_initrd.c kernel/ustar.c
+UNIT_ramfs      := $(RAMFS) kernel/timer.c kernel/printk.c kernel/format.c \
 	$(HOST_HEAP) $(HOST_KERNEL)
 TRACING         := kernel/tracepoint.c kernel/tracepoint_format.c kernel/trace_events.c \
 	kernel/trace_syscalls.c kernel/probe.c kernel/trace_pipe.c kernel/format.c kernel/text.c \
@@ -55,8 +56,8 @@ UNIT_server := tests/unit/server_test.c $(SERVER_SRCS) $(ENGINE_SRCS) $(MACHINE_
 UNIT_server_commands := $(UNIT_server)
 UNIT_ebpf_port  := kernel/ebpf_port.c kernel/netdev.c $(TRACING)
 UNIT_syscalls   := kernel/syscall.c kernel/syscalls_file.c kernel/syscalls_time.c \
-	kernel/syscalls_process.c kernel/random.c kernel/access.c kernel/file.c kernel/ramfs.c \
-	kernel/ustar.c kernel/timer.c kernel/printk.c kernel/format.c $(HOST_HEAP) $(HOST_KERNEL)
+	kernel/syscalls_process.c kernel/random.c kernel/access.c kernel/file.c $(RAMFS) \
+	kernel/timer.c kernel/printk.c kernel/format.c $(HOST_HEAP) $(HOST_KERNEL)
 UNIT_skepctl := $(filter-out user/client/main.c,$(SKEPCTL_SRCS))
 SUITE_LIBS_skepctl := $(LIBBPF_LIBS)
 UNIT_libskep := user/lib/skep.c user/lib/skep_exchange.c user/lib/channel_udp.c user/vm/serve.c \
