@@ -122,24 +122,19 @@ static int parse_tag(const char *word, uint8_t tag[BPF_TAG_SIZE])
     return -1;
 }
 
-/* Whether an object has this tag, or else this name. */
+/* Whether an object has this tag, or, where tag is NULL, this name. */
 static int fits(enum ebpf_kind kind, int fd, const char *name, const uint8_t *tag, bool *out)
 {
-    if (kind == EBPF_PROG) {
-        struct bpf_prog_info info = {0};
+    struct bpf_prog_info prog = {0};
+    struct bpf_map_info map = {0};
+    int error = kind == EBPF_PROG ? handle_info(kind, fd, &prog, sizeof(prog))
+                                  : handle_info(kind, fd, &map, sizeof(map));
 
-        if (handle_info(kind, fd, &info, sizeof(info)))
-            return -1;
-        *out = tag ? memcmp(info.tag, tag, BPF_TAG_SIZE) == 0
-                   : strncmp(info.name, name, BPF_OBJ_NAME_LEN) == 0;
-    } else {
-        struct bpf_map_info info = {0};
-
-        if (handle_info(kind, fd, &info, sizeof(info)))
-            return -1;
-        *out = strncmp(info.name, name, BPF_OBJ_NAME_LEN) == 0;
-    }
-    return 0;
+    if (tag)
+        *out = memcmp(prog.tag, tag, BPF_TAG_SIZE) == 0;
+    else
+        *out = strncmp(kind == EBPF_PROG ? prog.name : map.name, name, BPF_OBJ_NAME_LEN) == 0;
+    return error;
 }
 
 static int by_name_or_tag(enum ebpf_kind kind, const char *name, const uint8_t *tag,

@@ -9,6 +9,7 @@
 #include "user/client/client.h"
 
 #define DEFAULT_OUT_SIZE (32u << 10)
+#define INPUT_MAX        (1u << 20)
 
 /* A file to give to the program or to take from it. */
 struct run_file {
@@ -20,7 +21,7 @@ struct run_file {
 static int read_file(struct run_file *file)
 {
     FILE *in;
-    size_t room = 0, got = 1;
+    size_t got;
 
     if (!file->path)
         return 0;
@@ -29,25 +30,16 @@ static int read_file(struct run_file *file)
         p_err("failed to open %s: %s", file->path, strerror(errno));
         return -1;
     }
-    for (size_t used = 0; got > 0; used += got) {
-        if (used == room) {
-            uint8_t *grown = realloc(file->data, room = room ? 2 * room : 4096);
-
-            if (!grown || room > 16u << 20) {
-                p_err("%s is too long (max: 16 MiB)", file->path);
-                file->data = grown ? grown : file->data;
-                got = 0;
-                file->size = UINT32_MAX;
-                break;
-            }
-            file->data = grown;
-        }
-        got = fread(file->data + used, 1, room - used, in);
-        file->size = (uint32_t)(used + got);
-    }
+    file->data = malloc(INPUT_MAX + 1);
+    got = file->data ? fread(file->data, 1, INPUT_MAX + 1, in) : 0;
     if (in != stdin)
         fclose(in);
-    return file->size == UINT32_MAX ? -1 : 0;
+    if (!file->data || got > INPUT_MAX) {
+        p_err("%s is too long (max: %u bytes)", file->path, INPUT_MAX);
+        return -1;
+    }
+    file->size = (uint32_t)got;
+    return 0;
 }
 
 /* Offset, bytes in pairs, and characters, 16 bytes a line. */
