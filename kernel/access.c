@@ -44,16 +44,21 @@ static int check(uintptr_t addr, size_t len, bool write)
     return 0;
 }
 
+/* 0 when len bytes at addr may be read, else -EFAULT. Thread context. */
 int access_check_read(const void *addr, size_t len)
 {
     return check((uintptr_t)addr, len, false);
 }
 
+/* 0 when len bytes at addr may be written, which it finds out by writing what is there; else
+ * -EFAULT. Thread context. */
 int access_check_write(void *addr, size_t len)
 {
     return check((uintptr_t)addr, len, true);
 }
 
+/* Copies a terminated string of the application's into dst. Its length, -EFAULT, or -ENAMETOOLONG
+ * when it does not fit size bytes. Thread context. */
 long access_copy_string(char *dst, const char *src, size_t size)
 {
     size_t len = 0;

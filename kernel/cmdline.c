@@ -18,11 +18,13 @@ struct word {
     size_t name_len, value_len;
 };
 
+/* Copies the text, cut to fit. Start-up only. */
 void cmdline_init(const char *from)
 {
     string_copy(text, from, sizeof(text));
 }
 
+/* The whole command line. */
 const char *cmdline_text(void)
 {
     return text;
@@ -76,6 +78,8 @@ static bool find_word(const char *name, struct word *out)
     return found;
 }
 
+/* Copies the value of the last word of that name, without quotes; see cmdline.h for the result.
+ * Any context. */
 int cmdline_get(const char *name, char *buf, size_t size)
 {
     struct word word;
@@ -96,6 +100,7 @@ int cmdline_get(const char *name, char *buf, size_t size)
     return (int)len;
 }
 
+/* True for a bare name, and for the values 1 and yes. Any context. */
 bool cmdline_flag(const char *name)
 {
     char value[8];
@@ -109,6 +114,8 @@ bool cmdline_flag(const char *name)
            (strcmp(value, "1") == 0 || strcmp(value, "yes") == 0);
 }
 
+/* The value as a number; fallback when there is none, or none that is a number (which is logged).
+ * Any context. */
 uint64_t cmdline_u64(const char *name, uint64_t fallback)
 {
     char value[32];

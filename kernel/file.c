@@ -142,6 +142,8 @@ static struct file console_file = {.operations = &console_operations, .flags = O
 
 static struct file *table[FILE_MAX_DESCRIPTORS] = {&console_file, &console_file, &console_file};
 
+/* Gives node the lowest free descriptor, and takes over the caller's reference to it, on failure
+ * too. The descriptor, -EMFILE or -ENOMEM. Thread context. */
 int file_open(struct ramfs_node *node, uint32_t flags)
 {
     struct file *file = kzalloc(sizeof(*file));
@@ -164,6 +166,7 @@ int file_open(struct ramfs_node *node, uint32_t flags)
     return -EMFILE;
 }
 
+/* The open file behind fd, with a reference to be put; NULL when there is none. Thread context. */
 struct file *file_get(unsigned fd)
 {
     struct file *file = NULL;
@@ -177,6 +180,7 @@ struct file *file_get(unsigned fd)
     return file;
 }
 
+/* Gives back a reference; the last one frees the file. Thread context. */
 void file_put(struct file *file)
 {
     preempt_disable();
@@ -188,6 +192,7 @@ void file_put(struct file *file)
     }
 }
 
+/* Frees a descriptor. Calls that still use the file finish. 0, or -EBADF. Thread context. */
 int file_close(unsigned fd)
 {
     struct file *file = NULL;

@@ -351,6 +351,8 @@ static const char *convert(struct out *out, const struct spec *spec, const char 
     return NULL;
 }
 
+/* Formats into buf, at most size bytes with the terminator. Returns the length of the whole text,
+ * as snprintf does. Any context. */
 int format_text_va(char *buf, size_t size, const char *fmt, va_list args)
 {
     struct out out = {.buf = buf, .size = size};
@@ -374,6 +376,7 @@ int format_text_va(char *buf, size_t size, const char *fmt, va_list args)
     return (int)out.len;
 }
 
+/* As format_text_va, with the arguments in the call. */
 int format_text(char *buf, size_t size, const char *fmt, ...)
 {
     va_list args;

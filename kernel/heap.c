@@ -169,11 +169,14 @@ static void *large_alloc(size_t size)
     return block;
 }
 
+/* A block of at least size bytes, aligned to 16, contents undefined, for the caller to kfree;
+ * NULL when out of memory. Any context. */
 void *kmalloc(size_t size)
 {
     return size <= CLASS_MAX ? small_alloc(class_for(size)) : large_alloc(size);
 }
 
+/* As kmalloc, zeroed. */
 void *kzalloc(size_t size)
 {
     void *block = kmalloc(size);
@@ -215,6 +218,8 @@ static size_t block_size(const void *block, const char *caller)
     return slab ? slab->class->size : (size_t)PAGE_SIZE << page_block_order(block);
 }
 
+/* As realloc: the block, moved if need be, contents kept; on failure NULL, and the old block
+ * stays the caller's. NULL allocates. Any context. */
 void *krealloc(void *block, size_t size)
 {
     if (!block)
@@ -231,6 +236,8 @@ void *krealloc(void *block, size_t size)
     return moved;
 }
 
+/* Takes back a block, or NULL. Panics on anything else, and on a block that was freed already:
+ * the heap cannot be trusted any more. Any context. */
 void kfree(void *block)
 {
     size_t index;
@@ -251,6 +258,7 @@ void kfree(void *block)
     arch_irq_restore(flags);
 }
 
+/* A copy of the counters, taken at one moment. Any context. */
 void heap_get_stats(struct heap_stats *out)
 {
     uint64_t flags = arch_irq_save();

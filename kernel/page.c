@@ -102,6 +102,8 @@ static unsigned largest_order(const struct page_region *region, uint32_t index)
     return order;
 }
 
+/* Takes over the pages that lie wholly in [start, end), bytes, less those for the page array,
+ * which is placed at their start. Start-up only. */
 void page_add_region(uint64_t start, uint64_t end)
 {
     uint64_t first = (start + PAGE_SIZE - 1) / PAGE_SIZE;
@@ -154,6 +156,8 @@ static uint32_t take_block(struct page_region *region, unsigned order)
     return index;
 }
 
+/* 2^order pages aligned to their size, contents undefined, owned by the caller; NULL when there
+ * are none. Takes from the region added first that can serve. Any context. */
 void *page_alloc(unsigned order)
 {
     void *pages = NULL;
@@ -187,6 +191,7 @@ static struct page_region *find_region(const void *addr, uint32_t *index)
     return NULL;
 }
 
+/* The order of the allocated block that starts at addr, any address, or -EINVAL. Any context. */
 int page_block_order(const void *addr)
 {
     uint32_t index;
@@ -217,6 +222,8 @@ void page_free(void *pages, unsigned order)
     arch_irq_restore(flags);
 }
 
+/* Keeps one pointer with each page of an allocated block. Any context; the caller owns the block.
+ * */
 void page_set_owner(void *pages, unsigned order, void *owner)
 {
     uint32_t index;
@@ -227,6 +234,7 @@ void page_set_owner(void *pages, unsigned order, void *owner)
         region->pages[index + i].owner = owner;
 }
 
+/* What page_set_owner kept for the page that addr, any address, lies in, or NULL. Any context. */
 void *page_owner(const void *addr)
 {
     uint32_t index;
@@ -235,6 +243,7 @@ void *page_owner(const void *addr)
     return region ? region->pages[index].owner : NULL;
 }
 
+/* The smallest order whose block holds size bytes; above PAGE_MAX_ORDER when none does. */
 unsigned page_order(size_t size)
 {
     unsigned order = 0;
@@ -244,6 +253,7 @@ unsigned page_order(size_t size)
     return order;
 }
 
+/* A copy of the counters, taken at one moment. Any context. */
 void page_get_stats(struct page_stats *out)
 {
     uint64_t flags = arch_irq_save();

@@ -20,6 +20,7 @@ static struct {
 
 static enum log_level console_level = LOG_INFO;
 
+/* Lines above this level go into the ring only. */
 void printk_set_console_level(enum log_level level)
 {
     console_level = level;
@@ -82,6 +83,7 @@ void printk_va(enum log_level level, const char *fmt, va_list args)
     }
 }
 
+/* As printk_va, with the arguments in the call. Any context. */
 void printk(enum log_level level, const char *fmt, ...)
 {
     va_list args;
@@ -100,6 +102,8 @@ static size_t line_length(uint64_t position)
     return len;
 }
 
+/* Copies whole lines from *cursor on and moves it behind them; see printk.h. Any context, though
+ * it holds interrupts off for as long as it copies. */
 size_t klog_read(uint64_t *cursor, char *buf, size_t size, uint64_t *lost)
 {
     size_t copied = 0;

@@ -47,6 +47,7 @@ struct ramfs_node *ramfs_make_node(struct ramfs_node *parent, struct component n
     return node;
 }
 
+/* Makes the root directory. Start-up only, after the heap. */
 void ramfs_init(void)
 {
     root = ramfs_make_node(NULL, (struct component){"", 0}, RAMFS_DIRECTORY | 0755);
@@ -118,6 +119,7 @@ static int check_length(const char *path, size_t *len)
     return *len < RAMFS_PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
+/* Finds what path means, see ramfs.h, and gives a reference to it. Thread context. */
 int ramfs_lookup(struct ramfs_node *from, const char *path, struct ramfs_node **out)
 {
     size_t len;
@@ -179,6 +181,7 @@ int ramfs_create_at(struct ramfs_node *from, const char *path, size_t len, uint3
     return 0;
 }
 
+/* Finds or makes a regular file, see ramfs.h, and gives a reference to it. Thread context. */
 int ramfs_create(struct ramfs_node *from, const char *path, uint32_t mode, bool exclusive,
                  struct ramfs_node **out)
 {
@@ -195,6 +198,7 @@ int ramfs_create(struct ramfs_node *from, const char *path, uint32_t mode, bool 
     return error;
 }
 
+/* Takes one more reference. Thread context. */
 void ramfs_get(struct ramfs_node *node)
 {
     preempt_disable();
@@ -202,6 +206,7 @@ void ramfs_get(struct ramfs_node *node)
     preempt_enable();
 }
 
+/* Gives a reference back. Thread context. */
 void ramfs_put(struct ramfs_node *node)
 {
     preempt_disable();
@@ -210,6 +215,7 @@ void ramfs_put(struct ramfs_node *node)
     preempt_enable();
 }
 
+/* Describes a node. The caller holds a reference. Thread context. */
 void ramfs_stat(const struct ramfs_node *node, struct ramfs_stat *out)
 {
     preempt_disable();

@@ -10,6 +10,7 @@
 #include "kernel/thread.h"
 #include "kernel/timer.h"
 
+/* Copies up to len bytes from offset on; 0 at the end of the file. -EISDIR. Thread context. */
 int64_t ramfs_read(struct ramfs_node *node, uint64_t offset, void *buf, size_t len)
 {
     if (ramfs_is_directory(node))
@@ -76,6 +77,8 @@ static int64_t write_at(struct ramfs_node *node, uint64_t offset, const void *bu
     return (int64_t)len;
 }
 
+/* Writes at offset, beyond the end too: what lies between becomes zero. Bytes written, cut at
+ * RAMFS_FILE_MAX; -EISDIR, -EFBIG, -ENOMEM. Thread context. */
 int64_t ramfs_write(struct ramfs_node *node, uint64_t offset, const void *buf, size_t len)
 {
     if (ramfs_is_directory(node))
@@ -86,6 +89,7 @@ int64_t ramfs_write(struct ramfs_node *node, uint64_t offset, const void *buf, s
     return written;
 }
 
+/* As ramfs_write at the end of the file, found and moved in one step. The new size goes to *end. */
 int64_t ramfs_append(struct ramfs_node *node, const void *buf, size_t len, uint64_t *end)
 {
     if (ramfs_is_directory(node))
@@ -97,6 +101,7 @@ int64_t ramfs_append(struct ramfs_node *node, const void *buf, size_t len, uint6
     return written;
 }
 
+/* Cuts the file, or extends it by zeros. 0, -EISDIR, -EFBIG, -ENOMEM. Thread context. */
 int ramfs_truncate(struct ramfs_node *node, uint64_t size)
 {
     if (ramfs_is_directory(node))

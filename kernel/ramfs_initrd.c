@@ -58,6 +58,8 @@ static int add_entry(const struct ustar_entry *entry)
     return error;
 }
 
+/* Adds every file and directory of an archive of size bytes, which is borrowed for ever. 0,
+ * -ENOMEM, or -EINVAL when it is damaged; what came before stays. Start-up. */
 int ramfs_add_ustar(const void *archive, size_t size)
 {
     struct ustar_entry entry;

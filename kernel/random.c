@@ -53,6 +53,7 @@ static uint64_t weak_next(void)
     return result;
 }
 
+/* False when numbers come, or will come, from the weak generator. Any context. */
 bool random_is_strong(void)
 {
     return !weak && arch_cpu_has_rdrand();
@@ -77,6 +78,7 @@ static uint64_t next(void)
     return value;
 }
 
+/* Fills buf with len random bytes. Any context. */
 void random_bytes(void *buf, size_t len)
 {
     uint8_t *to = buf;

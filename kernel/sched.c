@@ -13,11 +13,13 @@ _Static_assert(THREAD_PRIO_IDLE < 32, "cpu.ready has a bit a priority");
 
 static struct cpu the_cpu;
 
+/* The state of the CPU that runs this. With a second CPU, this is where it is found. */
 struct cpu *this_cpu(void)
 {
     return &the_cpu;
 }
 
+/* The running thread; in an interrupt, the one that was interrupted. NULL before thread_init(). */
 struct thread *thread_current(void)
 {
     return this_cpu()->current;
@@ -25,6 +27,7 @@ struct thread *thread_current(void)
 
 /* ---- queues ------------------------------------------------------------------------------- */
 
+/* Puts a thread, which is in no queue, at the end of one. Interrupts off. */
 void sched_queue_push(struct waitq *queue, struct thread *thread)
 {
     thread->next = NULL;
@@ -43,6 +46,7 @@ static void queue_push_front(struct waitq *queue, struct thread *thread)
         queue->tail = thread;
 }
 
+/* Takes a thread out of the queue that it is in. Interrupts off. */
 void sched_queue_remove(struct waitq *queue, struct thread *thread)
 {
     struct thread *before = NULL;
@@ -105,6 +109,8 @@ static void slice_update(struct cpu *cpu)
         timer_set(&cpu->slice_timer, arch_time_ns() + current->slice_left_ns);
 }
 
+/* Puts a thread that is in no queue into its run queue, and notes when it is to run before the
+ * current one; the switch itself is up to sched_preempt_if_due(). Interrupts off. */
 void sched_make_ready(struct thread *thread)
 {
     struct cpu *cpu = this_cpu();
@@ -182,6 +188,7 @@ static void kicked(struct timer *timer, void *arg)
     (void)arg;
 }
 
+/* Makes first, the code that runs this, the current thread. Start-up only. */
 void sched_init(struct thread *first)
 {
     struct cpu *cpu = this_cpu();
@@ -194,6 +201,8 @@ void sched_init(struct thread *first)
     cpu->current = first;
 }
 
+/* Switches when that is due and allowed here; otherwise makes sure that it happens soon.
+ * irqs_enabled: interrupts were on before the caller turned them off. Interrupts off. */
 void sched_preempt_if_due(bool irqs_enabled)
 {
     struct cpu *cpu = this_cpu();
@@ -206,6 +215,8 @@ void sched_preempt_if_due(bool irqs_enabled)
         timer_set(&cpu->kick_timer, arch_time_ns());
 }
 
+/* Called by arch/ at the end of every interrupt, on the interrupted thread's stack, interrupts
+ * off: a better thread takes over here. Returns when the interrupted one is to go on. */
 void kernel_interrupt_exit(void)
 {
     struct cpu *cpu = this_cpu();
@@ -214,6 +225,7 @@ void kernel_interrupt_exit(void)
         sched_switch();
 }
 
+/* Lets the other ready threads of this priority run first. Thread context, preemption on. */
 void thread_yield(void)
 {
     uint64_t flags = arch_irq_save();
@@ -222,12 +234,14 @@ void thread_yield(void)
     arch_irq_restore(flags);
 }
 
+/* Keeps the CPU until preempt_enable(); nests. Interrupts still happen. Any context. */
 void preempt_disable(void)
 {
     this_cpu()->preempt_depth++;
     __atomic_signal_fence(__ATOMIC_SEQ_CST); /* the compiler moves nothing out of the section */
 }
 
+/* Undoes one preempt_disable(); a switch that became due meanwhile happens now. */
 void preempt_enable(void)
 {
     struct cpu *cpu = this_cpu();
@@ -240,6 +254,7 @@ void preempt_enable(void)
     arch_irq_restore(flags);
 }
 
+/* True outside of preempt_disable() and preempt_enable(). */
 bool preempt_enabled(void)
 {
     return this_cpu()->preempt_depth == 0;

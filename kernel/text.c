@@ -3,6 +3,8 @@
  */
 #include "kernel/string.h"
 
+/* Copies text, cut if need be, into a buffer of size bytes (not 0); always terminated. False when
+ * it was cut. Any context. */
 bool string_copy(char *dst, const char *src, size_t size)
 {
     size_t len = strnlen(src, size);
@@ -27,6 +29,8 @@ static unsigned digit_value(char c)
     return 16;
 }
 
+/* All of text as an unsigned number, decimal or 0x hexadecimal. False, and *out untouched, when
+ * it is anything else or does not fit 64 bits. Any context. */
 bool string_to_u64(const char *text, uint64_t *out)
 {
     uint64_t value = 0;

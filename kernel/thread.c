@@ -53,6 +53,8 @@ static struct thread *make_thread(const char *name, enum thread_priority priorit
     return thread;
 }
 
+/* Frees a thread that has ended and its stack. It is not running: another thread calls this.
+ * Interrupts off. */
 void thread_free(struct thread *thread)
 {
     struct thread **link = &all_threads;
@@ -73,6 +75,9 @@ static void add_to_all(struct thread *thread)
     all_threads = thread;
 }
 
+/* Starts entry(arg) in a thread of its own, which ends when entry returns and is freed by then.
+ * name is copied. NULL when out of memory. A better thread runs before this returns. Thread
+ * context. */
 struct thread *thread_create(const char *name, enum thread_priority priority, void (*entry)(void *),
                              void *arg)
 {
@@ -97,6 +102,8 @@ static void idle(void *arg)
         arch_wait_for_interrupt();
 }
 
+/* Makes the running code the thread "main", and makes the idle thread. Start-up only, after the
+ * heap. */
 void thread_init(void)
 {
     add_to_all(&main_thread);
@@ -110,6 +117,7 @@ void thread_init(void)
     arch_irq_restore(flags);
 }
 
+/* Ends the calling thread. Whoever runs next frees it. Thread context, preemption on. */
 _Noreturn void thread_exit(void)
 {
     struct cpu *cpu = this_cpu();
@@ -123,6 +131,7 @@ _Noreturn void thread_exit(void)
     panic("thread %s ran after its end", cpu->current->name);
 }
 
+/* Nanoseconds the thread has run, the current stretch included. Any context. */
 uint64_t thread_runtime_ns(const struct thread *thread)
 {
     uint64_t flags = arch_irq_save();
@@ -134,6 +143,7 @@ uint64_t thread_runtime_ns(const struct thread *thread)
     return runtime;
 }
 
+/* Calls visit for every thread that lives, newest first, with preemption off. Thread context. */
 void thread_for_each(void (*visit)(const struct thread *thread, void *arg), void *arg)
 {
     preempt_disable();

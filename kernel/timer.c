@@ -45,6 +45,8 @@ static void queue_remove(struct timer *timer)
     timer->armed = false;
 }
 
+/* Arms a timer for deadline_ns (arch_time_ns units), or moves it there; one in the past fires at
+ * once. It is the caller's, who keeps it alive while armed. Any context. */
 void timer_set(struct timer *timer, uint64_t deadline_ns)
 {
     uint64_t flags = arch_irq_save();

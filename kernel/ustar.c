@@ -81,6 +81,8 @@ static void copy_path(const struct ustar_header *header, char path[USTAR_PATH_SI
     path[prefix + name] = 0;
 }
 
+/* Reads the entry at *offset and moves that behind it. 1; 0 at the end; -EINVAL when the header
+ * or the size is damaged. out->data points into the archive. Any context. */
 int ustar_next(const void *archive, size_t size, size_t *offset, struct ustar_entry *out)
 {
     const struct ustar_header *header;

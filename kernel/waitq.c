@@ -23,6 +23,9 @@ static void wait_timed_out(struct timer *timer, void *arg)
     wake(arg, true);
 }
 
+/* Sleeps until woken (0) or until deadline_ns (-ETIMEDOUT; UINT64_MAX: no deadline). The caller
+ * has tested its condition with interrupts off, as they are on return, so no wake-up is lost
+ * between. Thread context, preemption on. */
 int waitq_wait(struct waitq *queue, uint64_t deadline_ns)
 {
     struct thread *current = this_cpu()->current;
@@ -57,16 +60,20 @@ static void waitq_wake(struct waitq *queue, bool all)
     arch_irq_restore(flags);
 }
 
+/* Wakes the thread that has waited longest, if there is one. Any context; when it is better than
+ * the caller it runs at once, or as soon as interrupts and preemption are on. */
 void waitq_wake_one(struct waitq *queue)
 {
     waitq_wake(queue, false);
 }
 
+/* Wakes every waiting thread. Otherwise as waitq_wake_one(). */
 void waitq_wake_all(struct waitq *queue)
 {
     waitq_wake(queue, true);
 }
 
+/* Sleeps for at least ns nanoseconds. Thread context, preemption on. */
 void thread_sleep_ns(uint64_t ns)
 {
     struct waitq nobody = {0};
