@@ -26,3 +26,18 @@ $(O)/skep-serve: $(SERVE_OBJS)
 	$(Q)$(HOSTCC) -o $@ $^
 
 -include $(SERVE_OBJS:.o=.d)
+
+# ---- skep-vm: the same, with libbpf in front ----------------------------------------------------
+
+VM_SRCS := user/vm/main.c user/vm/serve.c kernel/heap.c $(wildcard user/vm/vm*.c) \
+	user/lib/bpf_transport.c user/lib/bpf_wrap.c $(SERVER_SRCS) $(ENGINE_SRCS) $(MACHINE_SRCS)
+VM_OBJS := $(patsubst %.c,$(O)/serve/%.o,$(VM_SRCS))
+
+$(O)/skep-vm: $(VM_OBJS)
+	$(call say,LINK,$@)
+	$(Q)$(HOSTCC) -o $@ $^ $(LIBBPF_LIBS)
+
+-include $(VM_OBJS:.o=.d)
+
+.PHONY: skep-vm
+skep-vm: $(O)/skep-vm ## build the engine as a host program
