@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
 #include "ebpf/context.h"
@@ -34,11 +35,14 @@ int vm_type_by_name(const char *name, uint32_t *type)
 struct bpf_object *vm_object_open(const char *path)
 {
     struct bpf_object *object;
+    char why[128];
 
     libbpf_set_memlock_rlim(0); /* nothing is locked in this process: leave its limit alone */
     object = bpf_object__open_file(path, NULL);
-    if (!object)
-        vm_error("%s is not an eBPF object file that libbpf can open: %s", path, strerror(errno));
+    if (!object) {
+        libbpf_strerror(errno, why, sizeof(why));
+        vm_error("%s is not an eBPF object file that libbpf can open: %s", path, why);
+    }
     return object;
 }
 

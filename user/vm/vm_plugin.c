@@ -48,6 +48,7 @@ static int load_and_run(const uint8_t *insns, size_t insns_size, const uint8_t *
         return vm_error("a program of %zu bytes: it must be instructions of 8, 1 MiB at most",
                         insns_size);
     err = ebpf_prog_create(&load, &prog);
+    text[strcspn(text, "\n")] = 0;
     if (err)
         return vm_error("the program is rejected: %s", text[0] ? text : strerror(-err));
     err = run(prog, memory, memory_size);
