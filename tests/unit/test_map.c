@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ebpf/ebpf.h"
+#include "ebpf/hash.h"
 #include "ebpf/map.h"
 #include "ebpf/port.h"
 #include "tests/unit/leakcheck.h"
@@ -528,4 +529,15 @@ Test(map, a_million_entries)
         cr_assert_eq(value, key * 3ull);
     }
     ebpf_map_put(map);
+}
+
+/* The values are CPython 3.11's hash(b"...") with PYTHONHASHSEED=0, which is SipHash-1-3. */
+Test(map, keys_are_hashed_by_siphash13)
+{
+    const uint64_t zero[2] = {0, 0}, other[2] = {0, 1};
+
+    cr_assert_eq(siphash13("a", 1, zero), 4644417185603328019u);
+    cr_assert_eq(siphash13("12345678", 8, zero), 3785724242978802311u);
+    cr_assert_eq(siphash13("hello, world 123", 16, zero), 4634693342238727900u);
+    cr_assert_neq(siphash13("a", 1, other), siphash13("a", 1, zero));
 }
