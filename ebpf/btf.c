@@ -71,7 +71,7 @@ static int check_header(const uint8_t *bytes, uint32_t size, struct ebpf_log *lo
         return -E2BIG;
     body = size - h.hdr_len;
     if ((uint64_t)h.type_off + h.type_len > body || (uint64_t)h.str_off + h.str_len > body ||
-        h.type_off % 4 != 0 || h.type_len % 4 != 0 || h.str_len == 0) {
+        (h.hdr_len + h.type_off) % 4 != 0 || h.type_len % 4 != 0 || h.str_len == 0) {
         ebpf_log_write(log, "BTF: a section lies outside of the %llu bytes, or is not aligned\n",
                        (unsigned long long)body);
         return -EINVAL;

@@ -28,6 +28,7 @@ UNIT_marshal := $(MARSHAL)
 ENGINE_ALONE := $(wildcard ebpf/*.c) user/vm/host_port.c user/vm/host_events.c
 UNIT_map := $(ENGINE_ALONE)
 UNIT_sys := $(ENGINE_ALONE)
+UNIT_btf := $(ENGINE_ALONE)
 UNIT_ustar      := kernel/ustar.c
 RAMFS           := kernel/ramfs.c kernel/ramfs_data.c kernel/ramfs_initrd.c kernel/ustar.c
 UNIT_ramfs      := $(RAMFS) kernel/timer.c kernel/printk.c kernel/format.c \
