@@ -113,6 +113,11 @@ int ramfs_truncate(struct ramfs_node *node, uint64_t size)
     int error = size > node->size ? make_room(node, size) : 0;
     if (!error)
         set_size(node, size);
+    if (size == 0 && node->capacity) { /* the only way to get memory back: there is no unlink */
+        kfree((void *)(uintptr_t)node->data);
+        node->data = NULL;
+        node->capacity = 0;
+    }
     preempt_enable();
     return error;
 }

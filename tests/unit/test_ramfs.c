@@ -220,6 +220,20 @@ Test(ramfs, random_reads_and_writes_match_a_model)
     }
 }
 
+Test(ramfs, an_emptied_file_can_be_written_again)
+{
+    struct ramfs_node *node = create("/again");
+    char buf[4];
+
+    for (unsigned i = 0; i < 3; i++) {
+        cr_assert_eq(ramfs_write(node, 2, "ab", 2), 2);
+        cr_assert_eq(ramfs_read(node, 0, buf, 4), 4);
+        cr_assert_arr_eq(buf, "\0\0ab", 4);
+        cr_assert_eq(ramfs_truncate(node, 0), 0);
+        cr_assert_eq(ramfs_read(node, 0, buf, 4), 0);
+    }
+}
+
 Test(ramfs, append_writes_at_the_end)
 {
     struct ramfs_node *node = create("/log");
