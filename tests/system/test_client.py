@@ -14,7 +14,7 @@ import tempfile
 import time
 import unittest
 
-from guest import BUILD, SKEPCTL
+from guest import BUILD, ROOT, SKEPCTL
 
 SERVE = os.path.join(BUILD, "skep-serve")
 PROGS = os.path.join(BUILD, "progs")
@@ -229,6 +229,25 @@ class Programs(ClientCase):
         self.ok("prog", "attach", "name", "count_packet", "tracepoint",
                 "virtio_net:receive_packet")
         self.ok("prog", "unload", "name", "count_packet")
+        self.assert_empty()
+
+    def test_raw_tracepoint(self):
+        """prog attach and detach on a raw tracepoint"""
+        path = compile_bpf(self.folder, "raw", "#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\n"
+                           'SEC("raw_tp") int f(void *ctx) { return 0; }\n'
+                           'char LICENSE[] SEC("license") = "GPL";\n')
+        self.ok("prog", "load", path, "raw")
+        self.assertIn("unknown raw tracepoint: 'nosuch'",
+                      self.fails("prog", "attach", "pinned", "raw", "raw_tracepoint", "nosuch"))
+        self.assertIn("must be of type tracepoint",
+                      self.fails("prog", "attach", "pinned", "raw", "tracepoint",
+                                 "sched:sched_switch"))
+        self.ok("prog", "attach", "pinned", "raw", "raw_tracepoint", "sched_switch")
+        link = self.json("link", "list")[0]
+        self.assertEqual((link["type"], link["tp_name"]), ("raw_tracepoint", "sched_switch"))
+        self.assertIn("\n\ttp 'sched_switch'  ", self.ok("link", "list"))
+        self.ok("prog", "detach", "pinned", "raw", "raw_tracepoint", "sched_switch")
+        self.ok("prog", "unload", "pinned", "raw")
         self.assert_empty()
 
     def test_link_detach(self):
@@ -495,6 +514,13 @@ class NoServer(unittest.TestCase):
             done, _ = self.run_client(target)
             self.assertEqual(done.returncode, 255, target)
             self.assertRegex(done.stderr, r"\AError: ", target)
+
+    def test_reference_page(self):
+        """docs/reference/skepctl.md is what the verb tables make"""
+        done = subprocess.run([SKEPCTL, "help", "reference"], capture_output=True, text=True,
+                              timeout=10, check=True)
+        with open(os.path.join(ROOT, "docs", "reference", "skepctl.md"), encoding="utf-8") as file:
+            self.assertEqual(file.read(), done.stdout, "out of date: run `make reference`")
 
     def test_help_needs_no_server(self):
         """help and version work alone"""

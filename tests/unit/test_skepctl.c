@@ -308,8 +308,7 @@ static int run_json(const struct noun *noun, const char *line, bool pretty)
     return result;
 }
 
-/* ---- list -------------------------------------------------------------------------------------
- */
+/* ---- list --------------------------------------------------------------------------------- */
 
 Test(skepctl, prog_list)
 {
@@ -377,8 +376,7 @@ Test(skepctl, tracepoint_list)
     cr_assert_str_eq(text, "virtio_net:receive_packet\n\tid 2  record 20B\n");
 }
 
-/* ---- entries ----------------------------------------------------------------------------------
- */
+/* ---- entries ------------------------------------------------------------------------------ */
 
 Test(skepctl, map_dump_without_btf)
 {
@@ -495,7 +493,11 @@ static const struct {
      "unknown tracepoint: 'nosuch:event'; 'skepctl tracepoint list' shows those there are"},
     {&noun_prog, "attach id 3 tracepoint nosuch",
      "unknown tracepoint: 'nosuch' is not of the form SYSTEM:NAME"},
-    {&noun_prog, "attach id 3 kprobe x", "expected 'tracepoint', got: 'kprobe'?"},
+    {&noun_prog, "attach id 3 kprobe x",
+     "expected 'tracepoint', 'raw_tracepoint' or 'xdp', got: 'kprobe'?"},
+    {&noun_prog, "attach id 3 xdp",
+     "can't attach to xdp: the program is of type tracepoint and must be of type xdp, which its "
+     "section's name decides"},
     {&noun_prog, "load nosuch.o x", NULL},
     {&noun_tracepoint, "enable nosuch:event",
      "unknown tracepoint: 'nosuch:event'; 'skepctl tracepoint list' shows those there are"},

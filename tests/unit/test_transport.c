@@ -136,8 +136,7 @@ static unsigned left(void)
     return seen.opened - seen.closed;
 }
 
-/* ---- the way is closed --------------------------------------------------------------------------
- */
+/* ---- the way is closed -------------------------------------------------------------------- */
 
 Test(transport, without_a_backend_bpf_is_refused)
 {
@@ -186,8 +185,7 @@ Test(transport, other_files_open)
     fclose(file);
 }
 
-/* ---- descriptors and handles --------------------------------------------------------------------
- */
+/* ---- descriptors and handles -------------------------------------------------------------- */
 
 Test(transport, a_handle_is_a_descriptor_of_this_process)
 {

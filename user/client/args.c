@@ -1,5 +1,5 @@
 /*
- * The command line: words, and the verb tables from which both dispatch and help text are made.
+ * The command line: words, and dispatch by the verb tables (help.c makes the help texts of them).
  * As in bpftool, a verb or keyword may be shortened to any prefix; the first that fits wins.
  */
 #include <stdlib.h>
@@ -72,43 +72,18 @@ int args_u32(struct args *args, const char *what, uint32_t *out)
     return 0;
 }
 
-void print_help(const struct noun *noun)
-{
-    const char *lead = "Usage:";
-
-    if (json)
-        return json_null(json, NULL);
-    for (const struct verb *verb = noun->verbs; verb->name; verb++) {
-        char names[64];
-
-        if (!verb->usage)
-            continue;
-        if (verb[1].name && !verb[1].usage)
-            snprintf(names, sizeof(names), "{ %s | %s }", verb->name, verb[1].name);
-        else
-            snprintf(names, sizeof(names), "%s", verb->name);
-        fprintf(stderr, "%-6s skepctl %s %-*s%s%s\n", lead, noun->name, *verb->usage ? 10 : 0,
-                names, *verb->usage ? " " : "", verb->usage);
-        lead = "";
-    }
-    fprintf(stderr, "%-6s skepctl %s help\n\n%s", lead, noun->name, noun->terms);
-    fprintf(stderr,
-            "       OPTIONS := { {-j|--json} [{-p|--pretty}] | {-f|--bpffs} | {-d|--debug} |\n"
-            "                    {-t|--target} HOST:PORT }\n");
-}
-
 /* Runs the verb that comes next on the command line; without one, the first. */
 int select_verb(const struct noun *noun, struct args *args)
 {
     if (args->left == 0)
         return noun->verbs[0].run(args);
     if (is_prefix(args->next[0], "help") && args->next[0][0]) {
-        print_help(noun);
+        help_noun(noun);
         return 0;
     }
     for (const struct verb *verb = noun->verbs; verb->name; verb++)
         if (args_match(args, verb->name))
             return verb->run(args);
-    print_help(noun);
+    help_noun(noun);
     return -1;
 }

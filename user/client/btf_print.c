@@ -257,8 +257,7 @@ int btf_print(struct json *out, const struct btf *btf, uint32_t type, const void
     return print(&p, NULL, type, data, 0, 0);
 }
 
-/* ---- signatures ---------------------------------------------------------------------------------
- */
+/* ---- signatures --------------------------------------------------------------------------- */
 
 static void append(char *out, size_t size, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

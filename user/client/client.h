@@ -16,7 +16,8 @@
 #include "ebpf/commands.h"
 #include "user/client/json.h"
 
-/* ---- the command line (args.c) ------------------------------------------------------------ */
+/* ---- the command line (args.c, help.c)
+ * ------------------------------------------------------------ */
 
 struct args {
     int left;
@@ -34,6 +35,7 @@ struct verb {
     const char *name;
     int (*run)(struct args *args);
     const char *usage; /* what follows the verb; NULL: another name of the verb above it */
+    const char *what;  /* a sentence for the reference page */
 };
 
 struct noun {
@@ -44,11 +46,15 @@ struct noun {
 
 extern const struct noun noun_prog, noun_map, noun_link, noun_tracepoint, noun_sys;
 
+extern const struct noun *const nouns[]; /* ends with NULL */
+
 int select_verb(const struct noun *noun, struct args *args);
-void print_help(const struct noun *noun);
+void help_noun(const struct noun *noun);
+void help_all(void);
+void help_reference(void);
 int do_run(struct args *args);
 
-/* ---- output (output.c) --------------------------------------------------------------------- */
+/* ---- output (output.c) -------------------------------------------------------------------- */
 
 extern struct json *json;  /* NULL: plain output */
 extern bool show_pinned;   /* -f */
@@ -60,7 +66,7 @@ void print_hex(const void *data, size_t size, const char *separator);
 int done(void);
 const char *error_text(long error);
 
-/* ---- the guest (guest.c) ------------------------------------------------------------------- */
+/* ---- the guest (guest.c) ------------------------------------------------------------------ */
 
 int guest_connect(const char *target);
 void guest_disconnect(void);
@@ -70,7 +76,7 @@ void guest_catch_signals(void);
 typedef void (*text_fn)(const char *text, size_t size);
 int guest_stream_text(uint32_t cmd, uint64_t *cursor, unsigned timeout_ms, text_fn print);
 
-/* ---- objects by id, name, tag or pin (handles.c, pins.c) ------------------------------------- */
+/* ---- objects by id, name, tag or pin (handles.c, pins.c) ---------------------------------- */
 
 struct fds {
     int *fd;
@@ -102,8 +108,7 @@ int pin_object(int fd, const char *name);
 int pin_open(const char *name, enum ebpf_kind kind);
 void pins_show(enum ebpf_kind kind, uint32_t id);
 
-/* ---- objects files (object.c), data by BTF (btf_print.c), tracepoints (tracepoint.c) -----------
- */
+/* ---- objects files (object.c), data by BTF (btf_print.c), tracepoints (tracepoint.c) ------ */
 
 struct bpf_object *object_open(const char *path);
 int object_load(const char *path, struct bpf_object *object);
@@ -112,8 +117,7 @@ int btf_function(const struct btf *btf, uint32_t type, char *out, size_t size);
 int tracepoint_find(const char *name, struct skep_tracepoint_attr *out);
 int tracepoint_open(const char *name);
 
-/* ---- verbs of prog and map that have files of their own ---------------------------------------
- */
+/* ---- verbs of prog and map that have files of their own ----------------------------------- */
 
 int do_prog_load(struct args *args);
 int do_prog_loadall(struct args *args);
@@ -122,7 +126,7 @@ int do_prog_detach(struct args *args);
 int do_prog_unload(struct args *args);
 int do_prog_dump(struct args *args);
 int do_prog_run(struct args *args);
-int attach_tracepoint(int prog_fd, const char *name);
+int attach_program(enum bpf_prog_type type, int prog_fd, const char *name);
 int do_map_dump(struct args *args);
 int do_map_lookup(struct args *args);
 int do_map_update(struct args *args);

@@ -107,9 +107,9 @@ out:
 }
 
 static const struct verb verbs[] = {
-    {"show", do_show, "[LINK]"},
-    {"list", do_show, NULL},
-    {"detach", do_detach, "LINK"},
+    {"show", do_show, "[LINK]", "Links in the guest; `-f` adds their pins."},
+    {"list", do_show, NULL, NULL},
+    {"detach", do_detach, "LINK", "Detaches the program and removes the link's pins."},
     {0},
 };
 

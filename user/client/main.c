@@ -12,29 +12,12 @@
 
 #define EXIT_BAD 255 /* bpftool's -1 */
 
-static const struct noun *const nouns[] = {
-    &noun_prog, &noun_map, &noun_link, &noun_tracepoint, &noun_sys,
-};
-
-static int help(void)
+static int help(struct args *args)
 {
-    if (json) {
-        json_null(json, NULL);
-        return 0;
-    }
-    fprintf(stderr, "Usage: skepctl [OPTIONS] OBJECT { COMMAND | help }\n"
-                    "       skepctl [OPTIONS] run OBJ\n"
-                    "       skepctl version\n\n"
-                    "       OBJECT := {");
-    for (unsigned i = 0; i < sizeof(nouns) / sizeof(nouns[0]); i++)
-        fprintf(stderr, "%s %s", i ? " |" : "", nouns[i]->name);
-    fprintf(
-        stderr,
-        " }\n"
-        "       run: load an object file, attach its programs, show what they say until Ctrl-C\n"
-        "       OPTIONS := { {-j|--json} [{-p|--pretty}] | {-f|--bpffs} | {-d|--debug} |\n"
-        "                    {-t|--target} HOST:PORT | {-V|--version} }\n"
-        "       The target is $SKEP_TARGET, else 127.0.0.1:9970.\n");
+    if (args->left > 0 && strcmp(args->next[0], "reference") == 0)
+        help_reference();
+    else
+        help_all();
     return 0;
 }
 
@@ -61,7 +44,7 @@ static int with_guest(const char *target, const struct noun *noun, struct args *
     int result;
 
     if (noun && asks_for_help(args)) {
-        print_help(noun);
+        help_noun(noun);
         return 0;
     }
     if (guest_connect(target))
@@ -74,15 +57,15 @@ static int with_guest(const char *target, const struct noun *noun, struct args *
 static int dispatch(const char *target, struct args *args)
 {
     if (args->left == 0 || args_match(args, "help"))
-        return help();
+        return help(args);
     if (args_match(args, "version"))
         return version();
-    for (unsigned i = 0; i < sizeof(nouns) / sizeof(nouns[0]); i++)
+    for (unsigned i = 0; nouns[i]; i++)
         if (args_match(args, nouns[i]->name))
             return with_guest(target, nouns[i], args);
     if (args_match(args, "run"))
         return with_guest(target, NULL, args);
-    help();
+    help_all();
     return -1;
 }
 
@@ -122,14 +105,15 @@ int main(int argc, char **argv)
             target = optarg;
             break;
         case 'h':
-            return help();
+            help_all();
+            return 0;
         case 'V':
             wants_version = true;
             break;
         default:
             p_err("unrecognized option '%s'", argv[optind - 1]);
             if (!json)
-                help();
+                help_all();
             else
                 printf("\n");
             return EXIT_BAD;

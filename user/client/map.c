@@ -244,19 +244,20 @@ static int do_unpin(struct args *args)
 }
 
 static const struct verb verbs[] = {
-    {"show", do_show, "[MAP]"},
-    {"list", do_show, NULL},
+    {"show", do_show, "[MAP]", "Maps in the guest; `-f` adds their pins."},
+    {"list", do_show, NULL, NULL},
     {"create", do_create,
-     "NAME type TYPE key KEY_SIZE value VALUE_SIZE entries MAX_ENTRIES name NAME [flags FLAGS] "
-     "[inner_map MAP]"},
-    {"dump", do_map_dump, "MAP"},
-    {"update", do_map_update, "MAP [key DATA] [value VALUE] [UPDATE_FLAGS]"},
-    {"lookup", do_map_lookup, "MAP [key DATA]"},
-    {"getnext", do_map_getnext, "MAP [key DATA]"},
-    {"delete", do_map_delete, "MAP  key DATA"},
-    {"pin", do_pin, "MAP NAME"},
-    {"unpin", do_unpin, "MAP"},
-    {"freeze", do_freeze, "MAP"},
+     "PIN type TYPE key KEY_SIZE value VALUE_SIZE entries MAX_ENTRIES name NAME [flags FLAGS] "
+     "[inner_map MAP]",
+     "Creates a map and pins it."},
+    {"dump", do_map_dump, "MAP", "Every entry: raw bytes, or by BTF where the map has it."},
+    {"update", do_map_update, "MAP [key DATA] [value VALUE] [UPDATE_FLAGS]", "Writes one entry."},
+    {"lookup", do_map_lookup, "MAP [key DATA]", "One entry."},
+    {"getnext", do_map_getnext, "MAP [key DATA]", "The key after a key; the first without one."},
+    {"delete", do_map_delete, "MAP  key DATA", "Removes one entry."},
+    {"pin", do_pin, "MAP NAME", "Pins a map under one more name."},
+    {"unpin", do_unpin, "MAP", "Removes every pin of a map: it goes when no program uses it."},
+    {"freeze", do_freeze, "MAP", "Lets no client write to the map from now on."},
     {0},
 };
 

@@ -83,8 +83,7 @@ void map_spread_value(struct map *map)
         memcpy(map->value + cpu * value_step(map), map->value, map->info.value_size);
 }
 
-/* ---- printing ---------------------------------------------------------------------------------
- */
+/* ---- printing ----------------------------------------------------------------------------- */
 
 int map_print_formatted(struct json *out, const struct map *map, const uint8_t *key, bool plain)
 {

@@ -31,17 +31,18 @@ static int on_libbpf(enum libbpf_print_level level, const char *fmt, va_list arg
 static void fail(const char *what, const char *path, long error)
 {
     size_t length = strlen(warnings);
+    char reason[128];
 
+    libbpf_strerror((int)error, reason, sizeof(reason)); /* libbpf has errors of its own */
     while (length > 0 && warnings[length - 1] == '\n')
         warnings[--length] = '\0';
     if (length > 0)
-        p_err("%s %s: %s\n%s", what, path, error_text(error), warnings);
+        p_err("%s %s: %s\n%s", what, path, reason, warnings);
     else
-        p_err("%s %s: %s", what, path, error_text(error));
+        p_err("%s %s: %s", what, path, reason);
 }
 
-/* ---- what cannot be resolved without the guest's own BTF ----------------------------------------
- */
+/* ---- what cannot be resolved without the guest's own BTF ---------------------------------- */
 
 /* Header of section .BTF.ext with its optional third part (Documentation/bpf/btf.rst). */
 struct btf_ext {
@@ -161,8 +162,7 @@ static int refuse_kernel_needs(const char *path, struct bpf_object *object)
     return 0;
 }
 
-/* ---- opening and loading ------------------------------------------------------------------------
- */
+/* ---- opening and loading ------------------------------------------------------------------ */
 
 /* Opens an object file. The caller closes it with bpf_object__close. NULL after saying why not. */
 struct bpf_object *object_open(const char *path)

@@ -205,20 +205,31 @@ static int do_tracelog(struct args *args)
 }
 
 static const struct verb verbs[] = {
-    {"show", do_show, "[PROG]"},
-    {"list", do_show, NULL},
-    {"dump", do_prog_dump, "xlated PROG [{ file FILE | opcodes | linum }]"},
-    {"load", do_prog_load, "OBJ NAME [type TYPE] [map { idx IDX | name NAME } MAP] [pinmaps DIR]"},
+    {"show", do_show, "[PROG]",
+     "Programs in the guest, with run counts where the guest counts them; `-f` adds their pins."},
+    {"list", do_show, NULL, NULL},
+    {"dump", do_prog_dump, "xlated PROG [{ file FILE | opcodes | linum }]",
+     "A program's bytecode as the guest holds it, under the source lines that its BTF gives; or "
+     "raw, into a file."},
+    {"load", do_prog_load, "OBJ NAME [type TYPE] [map { idx IDX | name NAME } MAP] [pinmaps DIR]",
+     "Loads an object file and pins its first program as NAME. Maps live as long as programs use "
+     "them, or are pinned under `pinmaps DIR`."},
     {"loadall", do_prog_loadall,
-     "OBJ DIR  [type TYPE] [map { idx IDX | name NAME } MAP] "
-     "[pinmaps DIR]"},
-    {"attach", do_prog_attach, "PROG tracepoint SYSTEM:NAME"},
-    {"detach", do_prog_detach, "PROG [tracepoint SYSTEM:NAME]"},
-    {"unload", do_prog_unload, "PROG"},
+     "OBJ DIR  [type TYPE] [map { idx IDX | name NAME } MAP] [pinmaps DIR]",
+     "The same for every program of the file, each pinned as DIR/PROGRAM."},
+    {"attach", do_prog_attach, "PROG TARGET",
+     "Attaches a program and pins the link, so that it outlives this command."},
+    {"detach", do_prog_detach, "PROG [TARGET]",
+     "Removes the links that `prog attach` made: to one target, or all."},
+    {"unload", do_prog_unload, "PROG",
+     "Detaches a program and removes its pins: it goes when nobody else holds it."},
     {"run", do_prog_run,
-     "PROG data_in FILE [data_out FILE [data_size_out L]] [ctx_in FILE] "
-     "[ctx_out FILE [ctx_size_out M]] [repeat N]"},
-    {"tracelog", do_tracelog, ""},
+     "PROG data_in FILE [data_out FILE [data_size_out L]] [ctx_in FILE] [ctx_out FILE "
+     "[ctx_size_out M]] [repeat N]",
+     "Runs a program once, or N times, on data and context from files (`-`: standard input and "
+     "output)."},
+    {"tracelog", do_tracelog, "",
+     "Shows the trace pipe, which bpf_printk and enabled tracepoints write to, until Ctrl-C."},
     {0},
 };
 
@@ -227,6 +238,7 @@ const struct noun noun_prog = {
     .verbs = verbs,
     .terms =
         "       PROG := { id PROG_ID | pinned NAME | tag PROG_TAG | name PROG_NAME }\n"
+        "       TARGET := { tracepoint SYSTEM:NAME | raw_tracepoint NAME | xdp }\n"
         "       TYPE := { socket | tracepoint | raw_tracepoint | xdp | ... } as in a section's "
         "name\n",
 };

@@ -10,77 +10,23 @@
 
 #include "user/client/client.h"
 
-#define IFINDEX_FIRST 1 /* the guest's network card, for XDP */
-#define HOLD_MS       200
+#define HOLD_MS 200 /* how long the guest may wait for something to show */
 
-/* ---- attaching ----------------------------------------------------------------------------------
- */
-
-/* What follows the first '/' of a section's name; "" when nothing does. */
-static const char *after_slash(const char *section)
-{
-    const char *slash = strchr(section, '/');
-
-    return slash ? slash + 1 : "";
-}
-
-static int attach_raw_tracepoint(int prog_fd, const char *section)
-{
-    int link = bpf_raw_tracepoint_open(after_slash(section), prog_fd);
-
-    if (link < 0 && errno == ENOENT)
-        p_err("unknown raw tracepoint: '%s'; 'skepctl tracepoint list' shows those there are",
-              after_slash(section));
-    else if (link < 0)
-        p_err("can't attach to raw tracepoint %s: %s", after_slash(section), strerror(errno));
-    return link;
-}
-
-static int attach_xdp(int prog_fd, const char *section)
-{
-    int link = bpf_link_create(prog_fd, IFINDEX_FIRST, BPF_XDP, NULL);
-
-    (void)section;
-    if (link < 0)
-        p_err("can't attach to the network card: %s", strerror(errno));
-    return link;
-}
-
-static int attach_section_tracepoint(int prog_fd, const char *section)
-{
-    return attach_tracepoint(prog_fd, after_slash(section));
-}
-
-static const struct {
-    enum bpf_prog_type type;
-    int (*attach)(int prog_fd, const char *section);
-} attachers[] = {
-    {BPF_PROG_TYPE_TRACEPOINT, attach_section_tracepoint},
-    {BPF_PROG_TYPE_RAW_TRACEPOINT, attach_raw_tracepoint},
-    {BPF_PROG_TYPE_XDP, attach_xdp},
-};
-
-/* The link is not closed: it lives as long as this session. */
+/* Attaches to what the program's section names after its first '/'. The link is not closed: it
+ * lives as long as this session. */
 static int attach(const struct bpf_program *program)
 {
     const char *section = bpf_program__section_name(program);
+    const char *slash = strchr(section, '/');
 
-    for (unsigned i = 0; i < sizeof(attachers) / sizeof(attachers[0]); i++) {
-        if (attachers[i].type != bpf_program__type(program))
-            continue;
-        if (attachers[i].attach(bpf_program__fd(program), section) < 0)
-            return -1;
-        p_info("%s attached to %s", bpf_program__name(program), section);
-        return 0;
-    }
-    p_err("program '%s' is of a type that 'run' cannot attach (section '%s'); 'skepctl prog load' "
-          "and 'prog run' can still use it",
-          bpf_program__name(program), section);
-    return -1;
+    if (attach_program(bpf_program__type(program), bpf_program__fd(program),
+                       slash ? slash + 1 : "") < 0)
+        return -1;
+    p_info("%s attached to %s", bpf_program__name(program), section);
+    return 0;
 }
 
-/* ---- streaming ----------------------------------------------------------------------------------
- */
+/* ---- streaming ---------------------------------------------------------------------------- */
 
 static void print_trace(const char *text, size_t size)
 {

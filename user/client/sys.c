@@ -138,10 +138,10 @@ static int do_reboot(struct args *args)
 }
 
 static const struct verb verbs[] = {
-    {"info", do_info, ""},
-    {"dmesg", do_dmesg, ""},
-    {"poweroff", do_poweroff, ""},
-    {"reboot", do_reboot, ""},
+    {"info", do_info, "", "The guest as a whole: version, addresses, memory, counters."},
+    {"dmesg", do_dmesg, "", "The kernel's log."},
+    {"poweroff", do_poweroff, "", "Switches the guest off."},
+    {"reboot", do_reboot, "", "Restarts it."},
     {0},
 };
 

@@ -173,9 +173,15 @@ static int do_disable(struct args *args)
 }
 
 static const struct verb verbs[] = {
-    {"show", do_list, "[SYSTEM[:NAME]]"},   {"list", do_list, NULL},
-    {"format", do_format, "SYSTEM:NAME"},   {"enable", do_enable, "SYSTEM:NAME"},
-    {"disable", do_disable, "SYSTEM:NAME"}, {0},
+    {"show", do_list, "[SYSTEM[:NAME]]",
+     "The guest's events, with the size of their records and what is attached."},
+    {"list", do_list, NULL, NULL},
+    {"format", do_format, "SYSTEM:NAME",
+     "The layout of an event's record, as Linux's `format` files give it."},
+    {"enable", do_enable, "SYSTEM:NAME",
+     "Writes a line to the trace pipe at each event, without a program."},
+    {"disable", do_disable, "SYSTEM:NAME", "Ends that."},
+    {0},
 };
 
 const struct noun noun_tracepoint = {
