@@ -68,3 +68,5 @@ UNIT_libskep := user/lib/skep.c user/lib/skep_exchange.c user/lib/channel_udp.c 
 # Programs as data (tests/data), run by the engine.
 UNIT_data := $(ENGINE_ALONE) user/vm/asm.c \
 	tests/unit/data_case.c tests/unit/data_run.c
+UNIT_sched      := kernel/thread.c kernel/sched.c kernel/waitq.c kernel/timer.c kernel/heap.c \
+	kernel/page.c kernel/text.c $(HOST_KERNEL)

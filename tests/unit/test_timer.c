@@ -7,8 +7,6 @@
 #include "kernel/timer.h"
 #include "tests/unit/leakcheck.h"
 
-void kernel_timer_interrupt(void);
-
 static unsigned fired[8], nr_fired;
 static struct timer timers[8];
 

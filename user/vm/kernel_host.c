@@ -38,24 +38,25 @@ const char *symbol_find(uintptr_t addr, uintptr_t *offset)
     return NULL;
 }
 
-void preempt_disable(void)
+/* Weak, these and what follows: the suite of the scheduler links the real ones. */
+__attribute__((weak)) void preempt_disable(void)
 {
     preempt_depth++;
 }
 
-void preempt_enable(void)
+__attribute__((weak)) void preempt_enable(void)
 {
     ASSERT(preempt_depth > 0, "preempt_enable without preempt_disable");
     preempt_depth--;
 }
 
-bool preempt_enabled(void)
+__attribute__((weak)) bool preempt_enabled(void)
 {
     return preempt_depth == 0;
 }
 
 /* A process of the host is one thread of the kernel. */
-struct thread *thread_current(void)
+__attribute__((weak)) struct thread *thread_current(void)
 {
     static struct thread host_thread = {.tid = 1, .name = "host", .state = THREAD_RUNNING};
     return &host_thread;

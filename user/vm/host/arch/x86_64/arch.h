@@ -65,6 +65,13 @@ _Noreturn void arch_exit(uint8_t code);
 
 #define ARCH_EXIT_PANIC 0x31
 
+/* Declared for kernel/thread.c and sched.c; implemented by tests/unit/test_sched.c alone. */
+void arch_wait_for_interrupt(void);
+void arch_context_init(struct arch_context *ctx, void *stack_top, void (*entry)(void *), void *arg);
+void arch_context_switch(struct arch_context *from, struct arch_context *to);
+void kernel_timer_interrupt(void);
+void kernel_interrupt_exit(void);
+
 /* ---- for tests ---------------------------------------------------------------------------- */
 
 /* Stops arch_time_ns at ns until the next call; UINT64_MAX goes back to the real clock. */
