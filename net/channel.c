@@ -181,10 +181,9 @@ void channel_tx_ack(struct channel_tx *tx, struct channel_rtt *rtt, uint16_t fra
     if (tx->acked & bit)
         return;
     tx->acked |= bit;
-    if (tx->slots[fragment % WIRE_WINDOW].tries == 1) {
+    tx->backoff = 0; /* what arrives shows that the way is open: as Linux's TCP, not RFC 6298 5.7 */
+    if (tx->slots[fragment % WIRE_WINDOW].tries == 1)
         rtt_measure(rtt, now_ns - tx->slots[fragment % WIRE_WINDOW].sent_ns);
-        tx->backoff = 0;
-    }
     while (tx->acked & 1) {
         tx->acked >>= 1;
         tx->base++;

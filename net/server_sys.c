@@ -5,6 +5,7 @@
 #include <linux/errno.h>
 
 #include "kernel/printk.h"
+#include "kernel/tracepoint.h"
 #include "net/server_internal.h"
 
 long server_klog_read(struct server *server, struct server_session *session, void *attr)
@@ -64,6 +65,7 @@ long server_sys_info(struct server *server, struct server_session *session, void
     info->program_runs = engine.runs;
     info->program_faults = engine.faults;
 
+    info->tracepoints = tracepoint_count();
     info->sessions = server->stats.sessions;
     info->requests = server->stats.requests;
     info->replays = server->stats.replays;

@@ -12,8 +12,8 @@
 #include "user/lib/skep_internal.h"
 
 #define MS 1000000ull
-/* An acknowledged request without a reply is sent again so often: the reply may have been given
- * up at the other side, or the machine may have restarted. It also keeps the lease. */
+/* An acknowledged request is sent again when nothing of its reply came for so long: the other side
+ * may have given the reply up, or restarted. It also keeps the lease. */
 #define PROBE_NS (1000 * MS)
 
 /* One exchange while it lasts. */
@@ -141,6 +141,7 @@ static int take_reply(struct exchange *x, const struct wire_header *header, cons
     if (result < 0) /* contradicts what came before, or too far ahead: not ours to acknowledge */
         return 0;
     acknowledge(x, header);
+    x->probe_ns = now_ns() + PROBE_NS;
     x->complete |= result == 1;
     return 0;
 }
@@ -204,7 +205,7 @@ static int send_due(struct exchange *x, uint64_t now)
             return err;
         x->probe_ns = now + PROBE_NS;
     }
-    if (!x->answered && !x->tx.active && now >= x->probe_ns) {
+    if (!x->tx.active && now >= x->probe_ns) {
         len = channel_tx_fragment(&x->tx, 0, datagram);
         x->probe_ns = now + PROBE_NS;
         return channel->ops->send(channel, datagram, len);

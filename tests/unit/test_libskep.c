@@ -1,0 +1,459 @@
+/*
+ * The client library against the server in a process of its own (user/vm/serve.c), over real
+ * sockets on 127.0.0.1: commands work, also over a network that loses and repeats datagrams, and
+ * every failure of the way there is told apart in its sentence (user/lib/skep.h).
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <sanitizer/lsan_interface.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ebpf/commands.h"
+#include "ebpf/marshal.h"
+#include "net/channel.h"
+#include "tests/unit/leakcheck.h"
+#include "user/lib/skep.h"
+#include "user/vm/serve.h"
+
+/* A test that hangs ends by a signal. (Criterion's own time limit leaks.) */
+static void set_up(void)
+{
+    alarm(60);
+}
+
+TestSuite(libskep, .init = set_up, .fini = leakcheck);
+
+static char error[400];
+
+/* ---- a server to talk to ------------------------------------------------------------------- */
+
+static pid_t server_pid;
+
+/* Starts serve in a child on a port (0: a free one); returns the port. */
+static unsigned start_server(unsigned port)
+{
+    char port_text[16], line[64] = "";
+    char *argv[] = {"serve", "--port", port_text, NULL};
+    int ends[2];
+
+    cr_assert_eq(pipe(ends), 0);
+    snprintf(port_text, sizeof(port_text), "%u", port);
+    server_pid = fork();
+    if (server_pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves nothing behind */
+        dup2(ends[1], STDOUT_FILENO);
+        int status = serve_main(3, argv);
+        _exit(__lsan_do_recoverable_leak_check() ? 9 : status);
+    }
+    close(ends[1]);
+    cr_assert_gt(read(ends[0], line, sizeof(line) - 1), 0);
+    close(ends[0]);
+    cr_assert_eq(sscanf(line, "listening on 127.0.0.1:%u", &port), 1, "%s", line);
+    return port;
+}
+
+/* Runs something for ever in a child: a thread would have to be cancelled, which AddressSanitizer
+ * takes ill. */
+static pid_t in_child(void (*run)(void *), void *arg)
+{
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        run(arg);
+    }
+    return pid;
+}
+
+static void end_child(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+}
+
+/* The exit status; the server is told to end. */
+static int stop_server(void)
+{
+    int status;
+
+    kill(server_pid, SIGTERM);
+    waitpid(server_pid, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static struct skep *open_at(unsigned port, unsigned timeout_ms)
+{
+    char target[64];
+    struct skep_options options = {.target = target, .timeout_ms = timeout_ms};
+
+    snprintf(target, sizeof(target), "127.0.0.1:%u", port);
+    errno = 0;
+    error[0] = '\0';
+    return skep_open(&options, error, sizeof(error));
+}
+
+static long make_hash(struct skep *skep, uint32_t value_size)
+{
+    union bpf_attr attr = {
+        .map_type = BPF_MAP_TYPE_HASH, .key_size = 4, .value_size = value_size, .max_entries = 16};
+    return skep_command(skep, BPF_MAP_CREATE, &attr, sizeof(attr));
+}
+
+/* ---- what works ---------------------------------------------------------------------------- */
+
+Test(libskep, commands_and_goodbye)
+{
+    unsigned port = start_server(0);
+    struct skep *skep = open_at(port, 3000);
+    struct skep_sys_info_attr info;
+    uint32_t key = 3;
+    uint64_t value[2] = {11, 12}, back[2] = {0};
+
+    cr_assert_not_null(skep, "%s", error);
+    long map = make_hash(skep, sizeof(value));
+    cr_assert_gt(map, 0);
+    union bpf_attr attr = {.map_fd = (uint32_t)map, .key = (uintptr_t)&key};
+    attr.value = (uintptr_t)value;
+    cr_assert_eq(skep_command(skep, BPF_MAP_UPDATE_ELEM, &attr, sizeof(attr)), 0);
+    attr.value = (uintptr_t)back;
+    cr_assert_eq(skep_command(skep, BPF_MAP_LOOKUP_ELEM, &attr, sizeof(attr)), 0);
+    cr_assert_arr_eq(back, value, sizeof(value));
+
+    struct skep *other = open_at(port, 3000);
+    cr_assert_not_null(other, "%s", error);
+    cr_assert_eq(skep_command(other, SKEP_SYS_INFO, &info, sizeof(info)), 0);
+    cr_assert_eq(info.sessions, 2);
+    cr_assert_eq(info.maps, 1);
+    skep_close(skep);
+    cr_assert_eq(skep_command(other, SKEP_SYS_INFO, &info, sizeof(info)), 0);
+    cr_assert_eq(info.sessions, 1);
+    cr_assert_eq(info.maps, 0);
+    skep_close(other);
+    cr_assert_eq(stop_server(), 0);
+}
+
+/* A handle that comes by id has sizes that only the guest knows; a number used again has others. */
+Test(libskep, sizes_of_handles_are_asked_for_and_forgotten)
+{
+    struct skep *skep = open_at(start_server(0), 3000);
+    struct bpf_map_info info = {0};
+    uint32_t key = 1;
+    uint8_t value[40] = {1, 2, 3}, back[40] = {0};
+
+    cr_assert_not_null(skep, "%s", error);
+    long map = make_hash(skep, sizeof(value));
+    union bpf_attr attr = {
+        .info = {.bpf_fd = (uint32_t)map, .info_len = sizeof(info), .info = (uintptr_t)&info}};
+    cr_assert_eq(skep_command(skep, BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr)), 0);
+    cr_assert_eq(info.value_size, sizeof(value));
+
+    attr = (union bpf_attr){.map_id = info.id};
+    long again = skep_command(skep, BPF_MAP_GET_FD_BY_ID, &attr, sizeof(attr));
+    cr_assert_gt(again, 0);
+    attr = (union bpf_attr){.map_fd = (uint32_t)again, .key = (uintptr_t)&key};
+    attr.value = (uintptr_t)value;
+    cr_assert_eq(skep_command(skep, BPF_MAP_UPDATE_ELEM, &attr, sizeof(attr)), 0);
+    attr.map_fd = (uint32_t)map;
+    attr.value = (uintptr_t)back;
+    cr_assert_eq(skep_command(skep, BPF_MAP_LOOKUP_ELEM, &attr, sizeof(attr)), 0);
+    cr_assert_arr_eq(back, value, sizeof(value));
+
+    struct skep_close_attr close_attr = {.handle = (uint32_t)again};
+    cr_assert_eq(skep_command(skep, SKEP_CLOSE, &close_attr, sizeof(close_attr)), 0);
+    attr.map_fd = (uint32_t)again;
+    cr_assert_eq(skep_command(skep, BPF_MAP_LOOKUP_ELEM, &attr, sizeof(attr)), -EBADF);
+    skep_close(skep);
+    cr_assert_eq(stop_server(), 0);
+}
+
+Test(libskep, a_held_read_waits)
+{
+    struct skep *skep = open_at(start_server(0), 3000);
+    char buf[100];
+    struct skep_read_attr attr = {
+        .buf = (uintptr_t)buf, .size = sizeof(buf), .cursor = UINT64_MAX, .timeout_ms = 300};
+    struct timespec before, after;
+
+    cr_assert_not_null(skep, "%s", error);
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    cr_assert_eq(skep_command(skep, SKEP_TRACE_PIPE_READ, &attr, sizeof(attr)), 0);
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    cr_assert_eq(attr.size, 0);
+    cr_assert_geq(
+        (after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000, 290);
+    skep_close(skep);
+    cr_assert_eq(stop_server(), 0);
+}
+
+Test(libskep, power_off_ends_the_server)
+{
+    struct skep *skep = open_at(start_server(0), 3000);
+    struct skep_power_attr power = {0};
+    int status;
+
+    cr_assert_not_null(skep, "%s", error);
+    cr_assert_eq(skep_command(skep, SKEP_POWER, &power, sizeof(power)), 0);
+    waitpid(server_pid, &status, 0);
+    cr_assert_eq(WEXITSTATUS(status), 0);
+    skep_close(skep);
+}
+
+/* ---- a network that loses and repeats ------------------------------------------------------ */
+
+struct proxy {
+    int client_side, server_side;
+    struct sockaddr_in client;
+    unsigned seed, port;
+};
+
+static int udp_socket(unsigned *port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(address);
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+    cr_assert_eq(bind(fd, (struct sockaddr *)&address, len), 0);
+    getsockname(fd, (struct sockaddr *)&address, &len);
+    *port = ntohs(address.sin_port);
+    return fd;
+}
+
+/* 20 % are lost, 5 % come twice. */
+static unsigned copies(struct proxy *proxy)
+{
+    unsigned die = (unsigned)rand_r(&proxy->seed) % 100;
+    return die < 20 ? 0 : die < 25 ? 2 : 1;
+}
+
+static void run_proxy(void *arg)
+{
+    struct proxy *proxy = arg;
+    uint8_t datagram[2000];
+
+    for (;;) {
+        struct pollfd fds[2] = {{.fd = proxy->client_side, .events = POLLIN},
+                                {.fd = proxy->server_side, .events = POLLIN}};
+        socklen_t len = sizeof(proxy->client);
+        ssize_t n;
+
+        poll(fds, 2, -1);
+        if (fds[0].revents) {
+            n = recvfrom(proxy->client_side, datagram, sizeof(datagram), 0,
+                         (struct sockaddr *)&proxy->client, &len);
+            for (unsigned i = copies(proxy); n > 0 && i > 0; i--)
+                send(proxy->server_side, datagram, (size_t)n, 0);
+        }
+        if (fds[1].revents) {
+            n = recv(proxy->server_side, datagram, sizeof(datagram), 0);
+            for (unsigned i = copies(proxy); n > 0 && i > 0; i--)
+                sendto(proxy->client_side, datagram, (size_t)n, 0,
+                       (struct sockaddr *)&proxy->client, sizeof(proxy->client));
+        }
+    }
+}
+
+Test(libskep, commands_survive_loss_and_repetition)
+{
+    unsigned port = start_server(0), unused;
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)port),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct proxy proxy = {.seed = 11};
+    struct skep_sys_info_attr info;
+    static uint8_t value[50000], back[50000];
+    pid_t child;
+    uint32_t key;
+
+    proxy.client_side = udp_socket(&proxy.port);
+    proxy.server_side = udp_socket(&unused);
+    cr_assert_eq(connect(proxy.server_side, (struct sockaddr *)&to, sizeof(to)), 0);
+    child = in_child(run_proxy, &proxy);
+
+    struct skep *skep = open_at(proxy.port, 20000);
+    cr_assert_not_null(skep, "%s", error);
+    long map = make_hash(skep, sizeof(value));
+    cr_assert_gt(map, 0);
+    union bpf_attr attr = {.map_fd = (uint32_t)map, .key = (uintptr_t)&key};
+    for (key = 0; key < 8; key++) {
+        for (size_t i = 0; i < sizeof(value); i++)
+            value[i] = (uint8_t)rand_r(&proxy.seed);
+        attr.value = (uintptr_t)value;
+        attr.flags = BPF_NOEXIST; /* executed twice, it would fail */
+        cr_assert_eq(skep_command(skep, BPF_MAP_UPDATE_ELEM, &attr, sizeof(attr)), 0);
+        attr.value = (uintptr_t)back;
+        attr.flags = 0;
+        cr_assert_eq(skep_command(skep, BPF_MAP_LOOKUP_ELEM, &attr, sizeof(attr)), 0);
+        cr_assert_arr_eq(back, value, sizeof(value));
+    }
+    cr_assert_eq(skep_command(skep, SKEP_SYS_INFO, &info, sizeof(info)), 0);
+    cr_assert_eq(info.requests, 18, "each command was executed once");
+    cr_assert_eq(info.maps, 1);
+    skep_close(skep);
+    end_child(child);
+    close(proxy.client_side);
+    close(proxy.server_side);
+    cr_assert_eq(stop_server(), 0);
+}
+
+/* ---- what fails, and how it is said -------------------------------------------------------- */
+
+#define SAYS(text, words)                                                                          \
+    cr_assert_not_null(strstr(text, words), "\"%s\" lacks \"%s\"", text, words)
+
+Test(libskep, nothing_listens)
+{
+    unsigned port;
+
+    close(udp_socket(&port));
+    cr_assert_null(open_at(port, 3000));
+    cr_assert_eq(errno, ECONNREFUSED);
+    SAYS(error, "nothing listens");
+    SAYS(error, "make run");
+}
+
+Test(libskep, no_answer)
+{
+    unsigned port;
+    int silent = udp_socket(&port);
+
+    cr_assert_null(open_at(port, 500));
+    cr_assert_eq(errno, ETIMEDOUT);
+    SAYS(error, "no answer");
+    SAYS(error, "0.5 s");
+    close(silent);
+}
+
+Test(libskep, bad_targets)
+{
+    static const char *const targets[] = {"",        "host:0",  "host:65536", "host:http",
+                                          "host:",   "1:2:3:4", "[::1:99",    "[::1]99",
+                                          "host:-5", "host: 7"};
+    for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
+        struct skep_options options = {.target = targets[i]};
+        cr_assert_null(skep_open(&options, error, sizeof(error)), "%s", targets[i]);
+        cr_assert_eq(errno, EINVAL, "%s", targets[i]);
+        SAYS(error, "HOST:PORT");
+    }
+    struct skep_options options = {.target = "no-such-host.invalid:1"};
+    cr_assert_null(skep_open(&options, error, sizeof(error)));
+    SAYS(error, "does not resolve");
+}
+
+Test(libskep, the_server_stops)
+{
+    unsigned port = start_server(0);
+    struct skep *skep = open_at(port, 3000);
+    struct skep_sys_info_attr info;
+
+    cr_assert_not_null(skep, "%s", error);
+    cr_assert_eq(stop_server(), 0);
+    cr_assert_eq(skep_command(skep, SKEP_SYS_INFO, &info, sizeof(info)), -ECONNRESET);
+    SAYS(skep_last_error(skep), "nothing listens");
+    SAYS(skep_last_error(skep), "any more");
+    skep_close(skep);
+}
+
+Test(libskep, the_guest_restarts)
+{
+    unsigned port = start_server(0);
+    struct skep *skep = open_at(port, 3000);
+    struct skep_sys_info_attr info;
+
+    cr_assert_not_null(skep, "%s", error);
+    cr_assert_eq(stop_server(), 0);
+    start_server(port);
+    cr_assert_eq(skep_command(skep, SKEP_SYS_INFO, &info, sizeof(info)), -ECONNRESET);
+    SAYS(skep_last_error(skep), "restarted");
+    cr_assert_eq(skep_command(skep, SKEP_SYS_INFO, &info, sizeof(info)), -ECONNRESET);
+    SAYS(skep_last_error(skep), "restarted");
+    skep_close(skep);
+    cr_assert_eq(stop_server(), 0);
+}
+
+/* ---- a server that says what a test tells it ----------------------------------------------- */
+
+struct script {
+    int fd;
+    uint8_t version;
+    uint64_t boot_ids[4]; /* one a hello */
+};
+
+/* Answers hellos with boot ids by turn, and every other request with -ESTALE. */
+static void run_script(void *arg)
+{
+    struct script *script = arg;
+    unsigned hellos = 0;
+
+    for (;;) {
+        uint8_t datagram[WIRE_DATAGRAM_MAX];
+        struct wire_header *header = (struct wire_header *)datagram;
+        struct sockaddr_in from;
+        socklen_t len = sizeof(from);
+        struct marshal_plan plan = {
+            .cmd = SKEP_HELLO, .kind = -1, .attr_size = sizeof(struct skep_hello_attr)};
+        ssize_t n =
+            recvfrom(script->fd, datagram, sizeof(datagram), 0, (struct sockaddr *)&from, &len);
+
+        if (n < (ssize_t)sizeof(*header) || header->kind != WIRE_REQUEST)
+            continue;
+        header->kind = WIRE_REPLY;
+        header->version = script->version;
+        header->total = 0;
+        header->status = header->command == SKEP_HELLO ? 0 : -ESTALE;
+        if (header->command == SKEP_HELLO) {
+            plan.attr.hello = (struct skep_hello_attr){
+                .session = 5, .lease_seconds = 15, .boot_id = script->boot_ids[hellos++ % 4]};
+            header->total = (uint32_t)marshal_encode_reply(&plan, 0, datagram + sizeof(*header),
+                                                           WIRE_FRAGMENT_SIZE);
+        }
+        sendto(script->fd, datagram, sizeof(*header) + header->total, 0, (struct sockaddr *)&from,
+               len);
+    }
+}
+
+Test(libskep, another_wire_version)
+{
+    struct script script = {.version = WIRE_VERSION + 1};
+    unsigned port;
+    pid_t child;
+
+    script.fd = udp_socket(&port);
+    child = in_child(run_script, &script);
+    cr_assert_null(open_at(port, 3000));
+    cr_assert_eq(errno, EPROTONOSUPPORT);
+    SAYS(error, "wire version 2");
+    end_child(child);
+    close(script.fd);
+}
+
+Test(libskep, a_lease_that_ran_out_is_no_restart)
+{
+    struct script script = {.version = WIRE_VERSION, .boot_ids = {7, 7, 7, 8}};
+    struct skep_sys_info_attr info;
+    unsigned port;
+    pid_t child;
+
+    script.fd = udp_socket(&port);
+    child = in_child(run_script, &script);
+    struct skep *skep = open_at(port, 3000);
+    cr_assert_not_null(skep, "%s", error);
+    cr_assert_eq(skep_command(skep, SKEP_SYS_INFO, &info, sizeof(info)), -ECONNRESET);
+    SAYS(skep_last_error(skep), "heard nothing for 15 s");
+    skep_close(skep);
+
+    skep = open_at(port, 3000);
+    cr_assert_eq(skep_command(skep, SKEP_SYS_INFO, &info, sizeof(info)), -ECONNRESET);
+    SAYS(skep_last_error(skep), "restarted");
+    skep_close(skep);
+    end_child(child);
+    close(script.fd);
+}
