@@ -198,6 +198,17 @@ static long skep_command_of(uint32_t cmd, void *attr)
     }
     if (cmd == SKEP_UNPIN)
         strcpy(unpinned, ((struct skep_pin_attr *)attr)->name);
+    if (cmd == SKEP_KLOG_READ) { /* in two pieces, the second from the middle of a line */
+        static const char *const pieces[] = {"<6>[0.1] one\n<3>[0.2] t", "<o>\n"};
+        struct skep_read_attr *read = attr;
+
+        if (read->cursor == 2)
+            return (long)(read->size = 0);
+        read->size = (uint32_t)strlen(pieces[read->cursor]);
+        memcpy((void *)(uintptr_t)read->buf, pieces[read->cursor], read->size);
+        read->cursor++;
+        return 0;
+    }
     if (cmd == SKEP_SYS_INFO) {
         struct skep_sys_info_attr *info = attr;
 
@@ -374,6 +385,14 @@ Test(skepctl, tracepoint_list)
                            "virtio_net:receive_packet\n\tid 2  record 20B\n");
     cr_assert_eq(run(&noun_tracepoint, "list virtio_net"), 0);
     cr_assert_str_eq(text, "virtio_net:receive_packet\n\tid 2  record 20B\n");
+}
+
+Test(skepctl, dmesg_leaves_levels_to_json)
+{
+    cr_assert_eq(run(&noun_sys, "dmesg"), 0);
+    cr_assert_str_eq(text, "[0.1] one\n[0.2] t<o>\n");
+    cr_assert_eq(run_json(&noun_sys, "dmesg", false), 0);
+    cr_assert_str_eq(text, "[\"<6>[0.1] one\",\"<3>[0.2] t\",\"<o>\"]");
 }
 
 /* ---- entries ------------------------------------------------------------------------------ */

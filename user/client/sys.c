@@ -84,15 +84,28 @@ static int do_info(struct args *args)
     return 0;
 }
 
+/* The log's lines begin with their level, "<6>", which is for programs: JSON keeps it. */
 static void print_log(const char *text, size_t size)
 {
-    if (json)
-        json_text(json, NULL, text, size);
-    else
-        fwrite(text, 1, size, stdout);
+    static bool within_line;
+
+    while (size > 0) {
+        const char *end = memchr(text, '\n', size);
+        size_t length = end ? (size_t)(end - text) + 1 : size;
+        size_t skip =
+            !json && !within_line && length > 3 && text[0] == '<' && text[2] == '>' ? 3 : 0;
+
+        if (json)
+            json_text(json, NULL, text, length - (end ? 1 : 0));
+        else
+            fwrite(text + skip, 1, length - skip, stdout);
+        within_line = !end;
+        text += length;
+        size -= length;
+    }
 }
 
-/* The kernel's log from its oldest line on; in JSON an array of pieces of text. */
+/* The kernel's log from its oldest line on; in JSON an array of lines. */
 static int do_dmesg(struct args *args)
 {
     uint64_t cursor = 0;
