@@ -117,7 +117,8 @@ static void acknowledge(struct exchange *x, const struct wire_header *fragment)
 {
     struct wire_header ack;
 
-    if (fragment->session == 0) /* a hello's reply: repeated on demand only */
+    /* A hello's reply is repeated on demand only, and behind a goodbye there is no session. */
+    if (fragment->session == 0 || fragment->command == SKEP_GOODBYE)
         return;
     channel_make_ack(fragment, &ack);
     x->skep->channel->ops->send(x->skep->channel, &ack, sizeof(ack));
