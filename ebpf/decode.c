@@ -343,7 +343,7 @@ static int decode_map_reference(struct decoder *d, uint32_t pc, bool value)
     struct ebpf_map *map;
     void *addr = NULL;
     uint64_t saved;
-    int err;
+    int err = -EBPF_ENOTSUPP;
 
     if (index >= d->load->nr_maps)
         return REFUSE(d, pc, "map reference %u, the program uses %u maps", index, d->load->nr_maps);
@@ -352,15 +352,19 @@ static int decode_map_reference(struct decoder *d, uint32_t pc, bool value)
         d->out[pc].imm = (uintptr_t)map;
         return need_zero(d, pc, "next imm", insn[1].imm);
     }
-    if (!map->ops->direct_value)
-        return REFUSE(d, pc, "values of map %s (type %s) have no direct address", map->name,
-                      map->ops->name);
-    saved = port_lock();
-    err = map->ops->direct_value(map, offset, &addr);
-    port_unlock(saved);
-    if (err)
+    if (map->ops->direct_value) {
+        saved = port_lock();
+        err = map->ops->direct_value(map, offset, &addr);
+        port_unlock(saved);
+    }
+    if (err == -EINVAL)
         return REFUSE(d, pc, "offset %u is not in map %s: a value has %u bytes", offset, map->name,
                       map->value_size);
+    if (err)
+        return REFUSE(d, pc,
+                      "values of map %s have no direct address: it is a map of type %s with %u "
+                      "entries, must be an array with 1",
+                      map->name, map->ops->name, map->max_entries);
     d->out[pc].imm = (uintptr_t)addr;
     return 0;
 }

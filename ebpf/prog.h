@@ -97,7 +97,7 @@ struct ebpf_test_run {
     uint64_t result;                   /* out: r0 of the last run */
     uint64_t total_ns;                 /* out: of all repetitions */
 };
-/* -EINVAL for input that the program type has no use for or that is too short, -EOPNOTSUPP for a type
+/* -EINVAL for input that the program type has no use for or that is too short, -EBPF_ENOTSUPP for a type
  * without test runs, -ENOSPC when an out buffer was too small (filled as far as it goes),
  * -ENOMEM, or what ebpf_prog_run says. */
 int ebpf_prog_test_run(struct ebpf_prog *prog, struct ebpf_test_run *run);

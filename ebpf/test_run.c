@@ -6,6 +6,7 @@
 #include "ebpf/base.h"
 #include "ebpf/context.h"
 #include "ebpf/ebpf.h"
+#include "ebpf/map.h"
 #include "ebpf/port.h"
 #include "ebpf/prog.h"
 
@@ -190,7 +191,7 @@ int ebpf_prog_test_run(struct ebpf_prog *prog, struct ebpf_test_run *run)
         {EBPF_PROG_TYPE_MEM, run_mem},
     };
     struct bench b = {.prog = prog, .run = run};
-    int err = -EOPNOTSUPP;
+    int err = -EBPF_ENOTSUPP;
 
     run->result = run->total_ns = 0;
     for (unsigned i = 0; i < ARRAY_LEN(types); i++)

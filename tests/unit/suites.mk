@@ -70,3 +70,5 @@ UNIT_data := $(ENGINE_ALONE) user/vm/asm.c \
 	tests/unit/data_case.c tests/unit/data_run.c
 UNIT_sched      := kernel/thread.c kernel/sched.c kernel/waitq.c kernel/timer.c kernel/heap.c \
 	kernel/page.c kernel/text.c $(HOST_KERNEL)
+UNIT_engine := $(ENGINE_ALONE) user/vm/asm.c
+UNIT_disasm := ebpf/disasm.c ebpf/helper_names.c
