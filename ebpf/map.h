@@ -50,6 +50,19 @@ struct ebpf_map_ops {
     /* True when [addr, addr + len) lies inside one live value of this map: the checked
      * interpreter's test for a pointer that lookup gave. */
     bool (*owns)(struct ebpf_map *map, uintptr_t addr, size_t len);
+    /* Hash tables: the value at a place from 0 to max_entries - 1, in no order; NULL: none there. */
+    void *(*value_at)(struct ebpf_map *map, uint32_t place);
+    /* Maps whose elements are objects. Clients write handles, of kind holds, and read ids. Whoever
+     * updates or removes puts *old (NULL: none) afterwards, outside of the lock. Maps of maps: lookup
+     * gives the struct ebpf_map itself; inner_at the map at a place, in no order, or NULL. */
+    enum ebpf_kind holds;
+    struct ebpf_object *(*object_at)(struct ebpf_map *map, const void *key);
+    int (*update_object)(struct ebpf_map *map, const void *key, struct ebpf_object *object,
+                         uint64_t flags, struct ebpf_object **old);
+    int (*remove_object)(struct ebpf_map *map, const void *key, struct ebpf_object **old);
+    struct ebpf_map *(*inner_at)(struct ebpf_map *map, uint32_t place);
+    /* The last handle and the last pin are gone; other objects may still refer to the map. */
+    void (*unused)(struct ebpf_map *map);
     /* Ring buffer only. reserve: size bytes of a record that nobody reads before commit; NULL when
      * it is full or size is too large. commit takes what reserve gave; flags are BPF_RB_NO_WAKEUP or
      * BPF_RB_FORCE_WAKEUP; it wakes readers through port_ring_notify. query: BPF_RB_AVAIL_DATA... */

@@ -1,14 +1,14 @@
 /*
- * Hash tables: plain, per CPU, and least recently used. Chained buckets, as many as max_entries
- * rounded up to a power of two, so that the table never moves. Linux: kernel/bpf/hashtab.c, whose
- * errors these are.
+ * Hash tables: plain, per CPU, least recently used, and the table under hash_of_maps. Chained
+ * buckets, as many as max_entries rounded up to a power of two, so that the table never moves.
+ * Linux: kernel/bpf/hashtab.c, whose errors these are.
  *
- * Elements come from slabs that live as long as the map: one slab for all of them, or, with
- * BPF_F_NO_PREALLOC, slabs that double. So an address that a program got stays inside of a value of
- * this map whatever is deleted meanwhile; as with Linux's preallocated maps, a deleted element may
- * be given to another key while a program still looks at it.
+ * Elements come from a pool, all there from the start or, with BPF_F_NO_PREALLOC, growing. So an
+ * address that a program got stays inside of a value of this map whatever is deleted meanwhile; as
+ * with Linux's preallocated maps, a deleted element may be given to another key while a program
+ * still looks at it.
  *
- * LRU maps evict by the clock algorithm: a hand goes round the one slab, takes the mark off
+ * LRU maps evict by the clock algorithm: a hand goes round the pool, takes the mark off
  * elements that programs have used since it came by, and takes the first without one.
  */
 #include <linux/errno.h>
@@ -16,37 +16,30 @@
 #include "ebpf/base.h"
 #include "ebpf/hash.h"
 #include "ebpf/map.h"
+#include "ebpf/pool.h"
 #include "ebpf/port.h"
 
-#define FIRST_SLAB  64u
-#define SLABS_MAX   32u
 #define ELEMENT_MAX (4u << 20) /* Linux: KMALLOC_MAX_SIZE */
 
 enum state { FREE, LIVE, USED }; /* USED: live, and looked up by a program since the hand passed */
 
 struct element {
-    struct element *next; /* in the bucket; in the free list */
+    struct element *next; /* in the bucket; in the pool's list when free */
     uint32_t hash;
     uint32_t state;
     uint8_t key[]; /* padded to 8; the value follows */
 };
 
-struct slab {
-    uint8_t *base;
-    uint32_t elements, used; /* used: given out at least once */
-};
-
 struct hash {
     struct element **buckets;
-    struct element *free;
     uint64_t seed[2];
-    uint32_t nr_buckets;      /* a power of two */
-    uint32_t count, capacity; /* elements: live; in all slabs */
-    uint32_t value_offset, element_size;
+    uint32_t nr_buckets;     /* a power of two */
+    uint32_t count;          /* live elements */
+    uint32_t value_offset;   /* in an element */
+    uint32_t value_size;     /* of one CPU */
     uint32_t stride, values; /* bytes from CPU to CPU; how many */
-    uint32_t hand;           /* LRU: index in the slab */
-    uint32_t nr_slabs;
-    struct slab slabs[SLABS_MAX];
+    uint32_t hand;           /* LRU: index in the pool */
+    struct ebpf_pool pool;
 };
 
 static bool is_lru(uint32_t type)
@@ -79,28 +72,11 @@ static int check(const union bpf_attr *attr)
     return attr->max_entries > 1u << 31 ? -E2BIG : 0;
 }
 
-static int add_slab(struct ebpf_map *map, uint32_t elements)
-{
-    struct hash *hash = map->impl;
-    struct slab *slab = &hash->slabs[hash->nr_slabs];
-
-    slab->base = ebpf_map_alloc(map, (size_t)elements * hash->element_size);
-    if (slab->base == NULL)
-        return -ENOMEM;
-    slab->elements = elements;
-    slab->used = 0;
-    hash->capacity += elements;
-    hash->nr_slabs++;
-    return 0;
-}
-
 static void destroy(struct ebpf_map *map)
 {
     struct hash *hash = map->impl;
 
-    for (uint32_t i = 0; i < hash->nr_slabs; i++)
-        ebpf_map_free(map, hash->slabs[i].base,
-                      (size_t)hash->slabs[i].elements * hash->element_size);
+    ebpf_pool_destroy(&hash->pool);
     ebpf_map_free(map, hash->buckets, (size_t)hash->nr_buckets * sizeof(hash->buckets[0]));
     ebpf_map_free(map, hash, sizeof(*hash));
 }
@@ -123,16 +99,17 @@ static int create(struct ebpf_map *map, const union bpf_attr *attr)
     map->impl = hash;
     hash->nr_buckets = power_of_two_from(map->max_entries);
     hash->values = is_per_cpu(map->type) ? PORT_NR_CPUS : 1;
-    hash->stride = (uint32_t)round_up_to(map->value_size, 8);
+    hash->value_size = map->type == BPF_MAP_TYPE_HASH_OF_MAPS ? sizeof(void *) : map->value_size;
+    hash->stride = (uint32_t)round_up_to(hash->value_size, 8);
     hash->value_offset = (uint32_t)(sizeof(struct element) + round_up_to(map->key_size, 8));
-    hash->element_size = hash->value_offset + hash->stride * hash->values;
     if ((attr->map_flags & BPF_F_ZERO_SEED) == 0) {
         hash->seed[0] = port_random();
         hash->seed[1] = port_random();
     }
     hash->buckets = ebpf_map_alloc(map, (size_t)hash->nr_buckets * sizeof(hash->buckets[0]));
     if (hash->buckets != NULL)
-        err = (attr->map_flags & BPF_F_NO_PREALLOC) != 0 ? 0 : add_slab(map, map->max_entries);
+        err = ebpf_pool_init(&hash->pool, map, hash->value_offset + hash->stride * hash->values,
+                             map->max_entries, (attr->map_flags & BPF_F_NO_PREALLOC) == 0);
     if (err != 0)
         destroy(map);
     return err;
@@ -173,19 +150,19 @@ static void unlink_element(struct hash *hash, struct element *e)
         link = &(*link)->next;
     *link = e->next;
     e->state = FREE;
-    e->next = hash->free;
-    hash->free = e;
+    ebpf_pool_give(&hash->pool, e);
     hash->count--;
 }
 
-/* The map is full, so every element of its one slab is live. */
-static void evict(struct hash *hash)
+/* The map is full, so every element of the pool is live. */
+static void evict(struct ebpf_map *map)
 {
-    for (;;) {
-        struct element *e =
-            (struct element *)(hash->slabs[0].base + (size_t)hash->hand * hash->element_size);
+    struct hash *hash = map->impl;
 
-        hash->hand = (hash->hand + 1) % hash->slabs[0].elements;
+    for (;;) {
+        struct element *e = ebpf_pool_block(&hash->pool, hash->hand);
+
+        hash->hand = (hash->hand + 1) % map->max_entries;
         if (e->state == LIVE) {
             unlink_element(hash, e);
             return;
@@ -198,29 +175,14 @@ static void evict(struct hash *hash)
 static int take_free(struct ebpf_map *map, struct element **out)
 {
     struct hash *hash = map->impl;
-    struct slab *slab;
 
     if (hash->count == map->max_entries) {
         if (!is_lru(map->type))
             return -E2BIG;
-        evict(hash);
+        evict(map);
     }
-    *out = hash->free;
-    if (*out != NULL) {
-        hash->free = (*out)->next;
-        return 0;
-    }
-    slab = hash->nr_slabs != 0 ? &hash->slabs[hash->nr_slabs - 1] : NULL;
-    if (slab == NULL || slab->used == slab->elements) {
-        uint32_t wanted = hash->capacity != 0 ? hash->capacity : FIRST_SLAB;
-        uint32_t most = map->max_entries - hash->capacity;
-
-        if (add_slab(map, wanted < most ? wanted : most) != 0)
-            return -ENOMEM;
-        slab = &hash->slabs[hash->nr_slabs - 1];
-    }
-    *out = (struct element *)(slab->base + (size_t)slab->used++ * hash->element_size);
-    return 0;
+    *out = ebpf_pool_take(&hash->pool);
+    return *out != NULL ? 0 : -ENOMEM;
 }
 
 /* The element of a key, made when there is none; its value is zero then. */
@@ -241,7 +203,7 @@ static int find_or_add(struct ebpf_map *map, const void *key, uint64_t flags, st
     err = take_free(map, out);
     if (err != 0)
         return err;
-    __builtin_memset(*out, 0, hash->element_size);
+    __builtin_memset(*out, 0, hash->pool.block_size);
     __builtin_memcpy((*out)->key, key, map->key_size);
     (*out)->hash = key_hash;
     (*out)->state = LIVE;
@@ -280,7 +242,7 @@ static int update(struct ebpf_map *map, const void *key, const void *value, uint
         return err;
     __builtin_memcpy((uint8_t *)value_of(hash, e) +
                          (hash->values > 1 ? port_cpu_id() * hash->stride : 0),
-                     value, map->value_size);
+                     value, hash->value_size);
     return 0;
 }
 
@@ -364,18 +326,20 @@ static int read_buckets(struct ebpf_map *map, uint32_t *position, void *keys, vo
 static bool owns(struct ebpf_map *map, uintptr_t addr, size_t len)
 {
     const struct hash *hash = map->impl;
+    uint64_t offset;
 
-    for (uint32_t i = 0; i < hash->nr_slabs; i++) {
-        const struct slab *slab = &hash->slabs[i];
-        uint64_t offset = addr - (uintptr_t)slab->base; /* huge when addr is below */
+    return ebpf_pool_offset(&hash->pool, addr, &offset) && offset >= hash->value_offset &&
+           len <= map->value_size &&
+           (offset - hash->value_offset) % hash->stride <= map->value_size - len;
+}
 
-        if (offset >= (uint64_t)slab->elements * hash->element_size)
-            continue;
-        offset %= hash->element_size;
-        return offset >= hash->value_offset && len <= map->value_size &&
-               (offset - hash->value_offset) % hash->stride <= map->value_size - len;
-    }
-    return false;
+/* The value of the element at an index of the pool; NULL when there is none. */
+static void *value_at(struct ebpf_map *map, uint32_t index)
+{
+    struct hash *hash = map->impl;
+    struct element *e = ebpf_pool_block(&hash->pool, index);
+
+    return e != NULL && e->state != FREE ? value_of(hash, e) : NULL;
 }
 
 #define HASH_OPS(map_type, map_name, ...)                                                          \
@@ -392,6 +356,7 @@ static bool owns(struct ebpf_map *map, uintptr_t addr, size_t len)
                                                      .next_key = next_key,                         \
                                                      .read_buckets = read_buckets,                 \
                                                      .owns = owns,                                 \
+                                                     .value_at = value_at,                         \
                                                      __VA_ARGS__}
 
 HASH_OPS(BPF_MAP_TYPE_HASH, hash);
