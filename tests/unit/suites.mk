@@ -72,3 +72,9 @@ UNIT_sched      := kernel/thread.c kernel/sched.c kernel/waitq.c kernel/timer.c 
 	kernel/page.c kernel/text.c $(HOST_KERNEL)
 UNIT_engine := $(ENGINE_ALONE) user/vm/asm.c
 UNIT_disasm := ebpf/disasm.c ebpf/helper_names.c
+UNIT_progs := user/lib/bpf_transport.c user/lib/bpf_wrap.c $(ENGINE_ALONE)
+SUITE_LIBS_progs := $(LIBBPF_LIBS)
+$(O)/unit/progs: | $(BPF_OBJS)
+# skep-vm as a program, over the objects of progs/.
+UNIT_skep_vm :=
+$(O)/unit/skep_vm: | $(O)/skep-vm $(BPF_OBJS)
