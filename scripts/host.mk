@@ -14,8 +14,8 @@ $(O)/host/%.o: %.c
 
 # Whatever is linked with libbpf gets these: user/lib/bpf_wrap.c stands between libbpf and the C
 # library, so that bpf(2) never reaches the host's kernel.
-BPF_WRAPPED := syscall close dup dup2 dup3 fcntl fcntl64 fopen fopen64 gzopen gzopen64 mkdir statfs \
-	statfs64 unlink btf__load_vmlinux_btf get_kernel_version
+BPF_WRAPPED := syscall close dup dup2 dup3 fcntl fcntl64 open open64 fopen fopen64 gzopen gzopen64 \
+	mkdir statfs statfs64 unlink btf__load_vmlinux_btf get_kernel_version
 LIBBPF_LIBS := $(addprefix -Wl$(comma)--wrap=,$(BPF_WRAPPED)) -l:libbpf.a -lelf -lz
 
 LIBSKEP_SRCS := $(wildcard user/lib/*.c ebpf/marshal*.c) net/channel.c

@@ -136,6 +136,19 @@ static unsigned left(void)
     return seen.opened - seen.closed;
 }
 
+/* A program of progs/, as the build made it. */
+static struct bpf_object *open_object(const char *name)
+{
+    const char *dir = getenv("UNIT_DIR");
+    char path[512];
+
+    cr_assert_not_null(dir, "UNIT_DIR is not set: run through `make unit`");
+    snprintf(path, sizeof(path), "%s/../progs/%s", dir, name);
+    struct bpf_object *object = bpf_object__open_file(path, NULL);
+    cr_assert_not_null(object, "%s: %s", path, strerror(errno));
+    return object;
+}
+
 /* ---- the way is closed -------------------------------------------------------------------- */
 
 Test(transport, without_a_backend_bpf_is_refused)
@@ -172,9 +185,24 @@ Test(transport, the_hosts_kernel_cannot_be_read)
         errno = 0;
         cr_assert_null(fopen(paths[i], "r"));
         cr_assert_eq(errno, EPERM, "%s", paths[i]);
+        errno = 0;
+        cr_assert_eq(open(paths[i], O_RDONLY), -1);
+        cr_assert_eq(errno, EPERM, "%s", paths[i]);
     }
     cr_assert_null(btf__load_vmlinux_btf());
     cr_assert_eq(errno, EOPNOTSUPP);
+}
+
+Test(transport, libbpfs_own_ways_of_attaching_fail)
+{
+    struct bpf_object *object = open_object("openat.bpf.o");
+    struct bpf_program *program = bpf_object__next_program(object, NULL);
+
+    cr_assert_eq(bpf_object__load(object), 0);
+    cr_assert_null(bpf_program__attach(program));
+    cr_assert_null(bpf_program__attach_kprobe(program, false, "do_sys_open"));
+    cr_assert_null(bpf_program__attach_uprobe(program, false, -1, "/bin/true", 0));
+    bpf_object__close(object);
 }
 
 Test(transport, other_files_open)
@@ -405,19 +433,6 @@ Test(transport, an_xdp_links_interface_is_no_descriptor)
 
 /* ---- libbpf with real objects
  * ---------------------------------------------------------------------- */
-
-/* A program of progs/, as the build made it. */
-static struct bpf_object *open_object(const char *name)
-{
-    const char *dir = getenv("UNIT_DIR");
-    char path[512];
-
-    cr_assert_not_null(dir, "UNIT_DIR is not set: run through `make unit`");
-    snprintf(path, sizeof(path), "%s/../progs/%s", dir, name);
-    struct bpf_object *object = bpf_object__open_file(path, NULL);
-    cr_assert_not_null(object, "%s: %s", path, strerror(errno));
-    return object;
-}
 
 Test(transport, an_object_loads_and_leaves_nothing)
 {

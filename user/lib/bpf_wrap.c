@@ -123,12 +123,16 @@ WRAP(int, fcntl64, int fd, int command, ...)
 
 /* ---- what libbpf would read of the host ------------------------------------------------------ */
 
-/* Files that speak of the host's kernel: symbols, configuration, BTF, tracefs. */
+/* Files that speak of the host's kernel or to it: symbols, configuration, BTF, tracefs. How many
+ * CPUs there are is asked as well, and does no harm. */
 static bool is_kernel_file(const char *path)
 {
     static const char *const roots[] = {"/proc/", "/sys/", "/boot/", "/lib/modules/",
                                         "/usr/lib/modules/"};
+    static const char cpus[] = "/sys/devices/system/cpu/";
 
+    if (strncmp(path, cpus, strlen(cpus)) == 0)
+        return false;
     for (unsigned i = 0; i < sizeof(roots) / sizeof(roots[0]); i++)
         if (strncmp(path, roots[i], strlen(roots[i])) == 0)
             return true;
@@ -149,6 +153,26 @@ WRAP(FILE *, fopen64, const char *path, const char *mode)
         return __real_fopen64(path, mode);
     errno = EPERM;
     return NULL;
+}
+
+WRAP(int, open, const char *path, int flags, ...)
+{
+    va_list args;
+
+    va_start(args, flags);
+    mode_t mode = va_arg(args, mode_t);
+    va_end(args);
+    return is_kernel_file(path) ? (int)fail(EPERM) : __real_open(path, flags, mode);
+}
+
+WRAP(int, open64, const char *path, int flags, ...)
+{
+    va_list args;
+
+    va_start(args, flags);
+    mode_t mode = va_arg(args, mode_t);
+    va_end(args);
+    return is_kernel_file(path) ? (int)fail(EPERM) : __real_open64(path, flags, mode);
 }
 
 /* zlib's, as libbpf reads /proc/config.gz with it; skepctl reads no compressed file at all. */
