@@ -110,7 +110,7 @@ void ebpf_context_packet(uint32_t prog_type, const void *ctx, uintptr_t *start, 
     *start = *end = 0;
     if (prog_type == BPF_PROG_TYPE_XDP) {
         const struct ebpf_xdp *xdp = ctx;
-        *start = (uintptr_t)xdp->data_meta;
+        *start = (uintptr_t)(xdp->data_meta ? xdp->data_meta : xdp->data);
         *end = (uintptr_t)xdp->data_end;
     } else if (prog_type == EBPF_PROG_TYPE_MEM) {
         const struct ebpf_mem *mem = ctx;

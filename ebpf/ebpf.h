@@ -68,7 +68,8 @@ uint32_t ebpf_link_ifindex(const struct ebpf_link *link);   /* EBPF_HOOK_XDP */
 /* A word in the link that belongs to the port (its list node, say). */
 void **ebpf_link_port_data(struct ebpf_link *link);
 
-/* The XDP context at a receive hook, and what xdp_md fields map to. */
+/* The XDP context at a receive hook, and what xdp_md fields map to. Programs read and write
+ * [data_meta, data_end); without metadata data_meta is data (NULL is taken as that too). */
 struct ebpf_xdp {
     uint8_t *data, *data_end, *data_meta;
     uint8_t *data_hard_start, *data_hard_end; /* how far head and tail may move */
