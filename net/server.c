@@ -213,7 +213,6 @@ void server_answer(struct server *server, struct server_session *session, int32_
                                  .status = status,
                                  .total = reply_size};
     session->state = SESSION_IDLE;
-    session->park_deadline_ns = 0;
     channel_tx_start(&session->tx, &header, session->reply);
     pump(server, session, now_ns);
 }

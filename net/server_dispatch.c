@@ -96,7 +96,8 @@ static long execute(struct server *server, struct server_session *session,
     return ebpf_sys(session->handles, plan->cmd, &plan->attr.bpf, plan->attr_size);
 }
 
-/* Parks a read, unless it has waited long enough. */
+/* Parks a read, unless it has waited long enough. Where it stands is kept: a reader that wants new
+ * lines only has found out by now where these begin. */
 static bool park(struct server_session *session, const struct skep_read_attr *read, uint64_t now_ns)
 {
     if (session->state != SESSION_PARKED) {
@@ -104,6 +105,8 @@ static bool park(struct server_session *session, const struct skep_read_attr *re
         session->state = SESSION_PARKED;
         session->park_deadline_ns = now_ns + ms * 1000000ull;
     }
+    session->park_cursor = read->cursor;
+    session->park_lost = read->lost;
     return now_ns < session->park_deadline_ns;
 }
 
@@ -119,6 +122,10 @@ void server_dispatch(struct server *server, struct server_session *session, uint
     if (status) {
         server_answer(server, session, (int32_t)status, NULL, 0, now_ns);
         return;
+    }
+    if (session->state == SESSION_PARKED) {
+        plan.attr.read.cursor = session->park_cursor;
+        plan.attr.read.lost = session->park_lost;
     }
     status = execute(server, session, &plan);
     if (status == SERVER_WAIT) {

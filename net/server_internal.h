@@ -32,14 +32,16 @@ struct server_session {
     uint64_t heard_ns;        /* the last valid datagram */
     struct ebpf_session *handles;
 
-    uint32_t sequence; /* of the request that state speaks of */
-    struct channel_rx request;
-    struct channel_tx tx; /* the reply on its way */
+    /* The request that state speaks of. */
+    uint32_t sequence, command;
+    struct channel_rx request; /* its message, until it is answered */
+    uint8_t *reply;            /* kept until the next request; tx.data */
+    struct channel_tx tx;      /* the reply on its way */
     struct channel_rtt rtt;
-    uint8_t *reply; /* kept until the next request; tx.data */
 
-    uint32_t command;          /* likewise */
-    uint64_t park_deadline_ns; /* 0: not parked yet */
+    /* SESSION_PARKED: until when, and where the read stands. */
+    uint64_t park_deadline_ns;
+    uint64_t park_cursor, park_lost;
 };
 
 struct server {
@@ -59,8 +61,8 @@ struct server {
 
 /* A command beyond bpf(2): attr is the command's own struct of ebpf/commands.h, its pointers
  * checked and usable. The result is 0, a handle, or a negative errno. A handler that waits returns
- * SERVER_WAIT while it has nothing to say; it is called again when it may have, with attr as the
- * client sent it. */
+ * SERVER_WAIT while it has nothing to say; it is called again when it may have, with the cursor and
+ * the losses where it left them. */
 typedef long (*server_handler)(struct server *server, struct server_session *session, void *attr);
 
 #define SERVER_WAIT 1000000000L /* no handle is so large */

@@ -72,6 +72,15 @@ static void fill_in_network(struct skep_sys_info_attr *info)
     }
 }
 
+/* The model alone: the features behind it are for the boot log. */
+static void fill_in_cpu(struct skep_sys_info_attr *info)
+{
+    arch_cpu_describe(info->cpu, sizeof(info->cpu));
+    for (char *c = info->cpu; *c; c++)
+        if (*c == ';')
+            *c = '\0';
+}
+
 static void fill_in(struct skep_sys_info_attr *info)
 {
     struct page_stats pages;
@@ -88,7 +97,7 @@ static void fill_in(struct skep_sys_info_attr *info)
     fill_in_network(info);
     string_copy(info->version, VERSION, sizeof(info->version));
     string_copy(info->loader, loader_name, sizeof(info->loader));
-    arch_cpu_describe(info->cpu, sizeof(info->cpu));
+    fill_in_cpu(info);
     if (cmdline_get("skep.hostname", info->hostname, sizeof(info->hostname)) <= 0)
         string_copy(info->hostname, "skep", sizeof(info->hostname));
 }

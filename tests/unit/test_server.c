@@ -362,12 +362,14 @@ Test(server, without_memory_for_a_reply_the_status_says_so)
 
 /* ---- held answers -------------------------------------------------------------------------- */
 
-static void begin_pipe_read(struct client *client, struct skep_read_attr *attr, char *buf,
-                            uint32_t size, uint32_t timeout_ms, struct marshal_plan *plan)
+static void begin_pipe_read(struct client *client, uint64_t cursor, struct skep_read_attr *attr,
+                            char *buf, uint32_t size, uint32_t timeout_ms,
+                            struct marshal_plan *plan)
 {
     uint32_t message_size;
 
-    *attr = (struct skep_read_attr){.buf = (uintptr_t)buf, .size = size, .timeout_ms = timeout_ms};
+    *attr = (struct skep_read_attr){
+        .cursor = cursor, .buf = (uintptr_t)buf, .size = size, .timeout_ms = timeout_ms};
     uint8_t *message =
         client_encode(client, SKEP_TRACE_PIPE_READ, attr, sizeof(*attr), plan, &message_size);
     client_send(client, SKEP_TRACE_PIPE_READ, message, message_size, 0);
@@ -384,7 +386,7 @@ Test(server, a_held_read_is_answered_when_there_is_something)
     char buf[200] = {0};
     long status;
 
-    begin_pipe_read(&reader, &attr, buf, sizeof(buf), 800, &plan);
+    begin_pipe_read(&reader, 0, &attr, buf, sizeof(buf), 800, &plan);
     cr_assert_eq(count_sent(&reader, WIRE_ACK), 1);
     cr_assert_eq(count_sent(&reader, WIRE_REPLY), 0);
     cr_assert_eq(server_tick(server, now), now + 800 * MS);
@@ -402,6 +404,26 @@ Test(server, a_held_read_is_answered_when_there_is_something)
     cr_assert_gt(attr.cursor, 0);
 }
 
+/* "From now on" is when the request came, not when the event did. */
+Test(server, a_held_read_of_what_is_new_gets_it)
+{
+    struct client reader = client_open(1);
+    struct trace_common common = {.pid = 1};
+    struct skep_read_attr attr;
+    struct marshal_plan plan;
+    char buf[200] = {0};
+    long status;
+
+    trace_pipe_write(&common, "", "before", 6);
+    begin_pipe_read(&reader, UINT64_MAX, &attr, buf, sizeof(buf), 800, &plan);
+    server_tick(server, now);
+    trace_pipe_write(&common, "", "after", 5);
+    server_tick(server, now);
+    cr_assert(client_take_reply(&reader, &plan, &attr, &status));
+    cr_assert_not_null(strstr(buf, "after"));
+    cr_assert_null(strstr(buf, "before"));
+}
+
 Test(server, a_held_read_is_answered_when_its_time_is_up)
 {
     struct client reader = client_open(1);
@@ -410,7 +432,7 @@ Test(server, a_held_read_is_answered_when_its_time_is_up)
     char buf[200];
     long status;
 
-    begin_pipe_read(&reader, &attr, buf, sizeof(buf), 800, &plan);
+    begin_pipe_read(&reader, 0, &attr, buf, sizeof(buf), 800, &plan);
     now += 800 * MS - 1;
     server_tick(server, now);
     cr_assert_eq(count_sent(&reader, WIRE_REPLY), 0);
@@ -421,11 +443,11 @@ Test(server, a_held_read_is_answered_when_its_time_is_up)
     cr_assert_eq(attr.size, 0);
 
     /* Longer than a second is not held, and no time at all is answered at once. */
-    begin_pipe_read(&reader, &attr, buf, sizeof(buf), 60000, &plan);
+    begin_pipe_read(&reader, 0, &attr, buf, sizeof(buf), 60000, &plan);
     now += SECOND;
     server_tick(server, now);
     cr_assert(client_take_reply(&reader, &plan, &attr, &status));
-    begin_pipe_read(&reader, &attr, buf, sizeof(buf), 0, &plan);
+    begin_pipe_read(&reader, 0, &attr, buf, sizeof(buf), 0, &plan);
     cr_assert(client_take_reply(&reader, &plan, &attr, &status));
     cr_assert_eq(attr.size, 0);
 }
