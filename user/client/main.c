@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ebpf/wire.h"
 #include "user/client/client.h"
 
 #define EXIT_BAD 255 /* bpftool's -1 */
@@ -25,11 +26,13 @@ static int version(void)
 {
     if (json) {
         json_begin(json, NULL, '{');
+        json_uint(json, "wire_version", WIRE_VERSION);
         json_printf(json, "libbpf_version", "\"%u.%u\"", libbpf_major_version(),
                     libbpf_minor_version());
         json_end(json, '}');
     } else {
-        printf("skepctl\nusing libbpf %s\n", libbpf_version_string());
+        printf("skepctl, wire version %d\nusing libbpf %s\n", WIRE_VERSION,
+               libbpf_version_string());
     }
     return 0;
 }

@@ -28,6 +28,23 @@ static int on_libbpf(enum libbpf_print_level level, const char *fmt, va_list arg
     return 0;
 }
 
+/* What to do about an error, where the reason alone does not say it. */
+static const char *advice(long error)
+{
+    switch (error < 0 ? -error : error) {
+    case LIBBPF_ERRNO__LIBELF:
+    case LIBBPF_ERRNO__FORMAT:
+    case LIBBPF_ERRNO__ENDIAN:
+        return "; an object file is made by clang -g -O2 -target bpf -c";
+    case ENOMEM:
+        return "; 'skepctl sys info' shows the guest's memory and the limit for maps";
+    case ETIMEDOUT:
+        return "; the guest does not answer";
+    default:
+        return "";
+    }
+}
+
 static void fail(const char *what, const char *path, long error)
 {
     size_t length = strlen(warnings);
@@ -36,10 +53,7 @@ static void fail(const char *what, const char *path, long error)
     libbpf_strerror((int)error, reason, sizeof(reason)); /* libbpf has errors of its own */
     while (length > 0 && warnings[length - 1] == '\n')
         warnings[--length] = '\0';
-    if (length > 0)
-        p_err("%s %s: %s\n%s", what, path, reason, warnings);
-    else
-        p_err("%s %s: %s", what, path, reason);
+    p_err("%s %s: %s%s%s%s", what, path, reason, advice(error), length > 0 ? "\n" : "", warnings);
 }
 
 /* ---- what cannot be resolved without the guest's own BTF ---------------------------------- */
@@ -172,6 +186,7 @@ struct bpf_object *object_open(const char *path)
 
     warnings[0] = '\0';
     libbpf_set_print(on_libbpf);
+    libbpf_set_memlock_rlim(0); /* nothing is locked on this machine: leave its limit alone */
     if (verifier_logs)
         options.kernel_log_level = 1 + 2 + 4;
     object = bpf_object__open_file(path, &options);
