@@ -106,6 +106,39 @@ Test(heap, random_operations_keep_every_block_intact)
     cr_assert(arch_irq_enabled());
 }
 
+Test(heap, a_block_freed_in_a_full_slab_is_given_out_again)
+{
+    enum { COUNT = 1000 };
+    void *blocks[COUNT];
+    struct page_stats before, after;
+
+    for (unsigned i = 0; i < COUNT; i++)
+        blocks[i] = kmalloc(64);
+    page_get_stats(&before);
+    for (unsigned i = 0; i < COUNT; i += 10)
+        kfree(blocks[i]);
+    for (unsigned i = 0; i < COUNT; i += 10)
+        blocks[i] = kmalloc(64);
+    page_get_stats(&after);
+    cr_assert_eq(after.free_pages, before.free_pages, "no new slab was needed");
+    for (unsigned i = 0; i < COUNT; i++)
+        kfree(blocks[i]);
+}
+
+Test(heap, empty_slabs_go_back_to_the_page_allocator)
+{
+    static void *blocks[5000];
+    struct page_stats before, after;
+
+    page_get_stats(&before);
+    for (unsigned i = 0; i < 5000; i++)
+        blocks[i] = kmalloc(200);
+    for (unsigned i = 0; i < 5000; i++)
+        kfree(blocks[i]);
+    page_get_stats(&after);
+    cr_assert_eq(before.free_pages - after.free_pages, 1, "one slab stays as a spare");
+}
+
 Test(heap, out_of_memory_is_null_and_counted_and_recovers)
 {
     static void *blocks[ARENA_SIZE / 1024];

@@ -88,6 +88,23 @@ Test(page, every_page_can_be_had_once_and_all_join_again)
     cr_assert_not_null(page_alloc(9), "the pages have joined");
 }
 
+/* What memory held before must not count: here it looks like free blocks of order 1. */
+Test(page, entries_beyond_the_region_are_not_looked_at)
+{
+    static void *pages[511];
+
+    memset(arena, 1, ARENA_PAGES * PAGE_SIZE);
+    add_pages(0, 515);
+    cr_assert_eq(free_pages(), 511);
+    for (unsigned i = 0; i < 511; i++)
+        cr_assert_not_null(pages[i] = page_alloc(0));
+    for (unsigned i = 511; i-- > 0;)
+        page_free(pages[i], 0);
+    for (unsigned i = 0; i < 511; i++)
+        cr_assert_lt((uint8_t *)page_alloc(0), arena + 515 * PAGE_SIZE);
+    cr_assert_null(page_alloc(0));
+}
+
 Test(page, too_large_an_order_is_refused_and_counted)
 {
     struct page_stats stats;
