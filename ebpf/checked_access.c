@@ -49,21 +49,10 @@ static bool in_record(const struct checked *c, uint64_t addr, uint64_t size)
     return false;
 }
 
-/* The map of the running program that one of whose values holds [addr, addr + size), or NULL. */
+/* The map in reach of the running program that one of whose values holds [addr, addr + size). */
 static struct ebpf_map *owner(const struct checked *c, uint64_t addr, uint64_t size)
 {
-    const struct ebpf_prog *prog = c->run.prog;
-
-    for (uint32_t i = 0; i < prog->nr_maps; i++) {
-        struct ebpf_map *map = prog->maps[i];
-        uint64_t saved = port_lock();
-        bool owns = map->ops->owns && map->ops->owns(map, addr, size);
-
-        port_unlock(saved);
-        if (owns)
-            return map;
-    }
-    return NULL;
+    return ebpf_maps_owner(c->run.prog->maps, c->run.prog->nr_maps, addr, size);
 }
 
 /* Everything but the context. */
@@ -159,14 +148,6 @@ void *checked_atomic(struct checked *c, uint64_t addr, uint32_t size)
 
 /* ---- helper arguments ----------------------------------------------------------------------- */
 
-static bool is_map_of(const struct ebpf_prog *prog, uint64_t value)
-{
-    for (uint32_t i = 0; i < prog->nr_maps; i++)
-        if ((uintptr_t)prog->maps[i] == value)
-            return true;
-    return false;
-}
-
 static bool is_record(const struct checked *c, uint64_t value)
 {
     for (uint32_t i = 0; i < c->run.nr_records; i++)
@@ -202,9 +183,11 @@ static bool check_argument(struct checked *c, enum ebpf_arg kind, unsigned n,
 {
     uint64_t value = c->reg[1 + n], next = n < 4 ? c->reg[2 + n] : 0;
 
+    if (!map && (kind == ARG_MAP_KEY || kind == ARG_MAP_VALUE || kind == ARG_UNINIT_MAP_VALUE))
+        return checked_fault(c, "helpers.def has no map argument before it");
     switch (kind) {
     case ARG_CONST_MAP_PTR:
-        return is_map_of(c->run.prog, value) ||
+        return ebpf_maps_include(c->run.prog->maps, c->run.prog->nr_maps, value) ||
                checked_fault(c, "0x%lx is not a map", (unsigned long)value);
     case ARG_MAP_KEY:
         return may_access(c, value, map->key_size, false);

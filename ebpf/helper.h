@@ -15,20 +15,25 @@ enum ebpf_arg {
     ARG_NONE,
     ARG_ANYTHING,
     ARG_CONST_MAP_PTR,
-    ARG_MAP_KEY,             /* readable, key_size of the map argument */
-    ARG_MAP_VALUE,           /* readable, value_size of the map argument */
-    ARG_UNINIT_MAP_VALUE,    /* writable, value_size of the map argument */
+    ARG_MAP_KEY,          /* readable, key_size of the map argument */
+    ARG_MAP_VALUE,        /* readable, value_size of the map argument */
+    ARG_UNINIT_MAP_VALUE, /* writable, value_size of the map argument */
     ARG_CTX,
-    ARG_MEM,                 /* readable memory; its size is the next argument */
+    ARG_MEM, /* readable memory; its size is the next argument */
     ARG_MEM_OR_NULL,
-    ARG_UNINIT_MEM,          /* writable memory; its size is the next argument */
-    ARG_SIZE,                /* > 0 */
+    ARG_UNINIT_MEM, /* writable memory; its size is the next argument */
+    ARG_SIZE,       /* > 0 */
     ARG_SIZE_OR_ZERO,
-    ARG_ALLOC_MEM,           /* what ringbuf_reserve returned */
-    ARG_CONST_ALLOC_SIZE,    /* known constant */
-    ARG_CONST_STR,           /* NUL-terminated string in read-only map value */
-    ARG_LONG_PTR,            /* writable 8 bytes */
-    ARG_SPIN_LOCK, ARG_TIMER, ARG_FUNC, ARG_STACK_OR_NULL, ARG_DYNPTR, ARG_UNINIT_DYNPTR,
+    ARG_ALLOC_MEM,        /* what ringbuf_reserve returned */
+    ARG_CONST_ALLOC_SIZE, /* known constant */
+    ARG_CONST_STR,        /* NUL-terminated string in read-only map value */
+    ARG_LONG_PTR,         /* writable 8 bytes */
+    ARG_SPIN_LOCK,
+    ARG_TIMER,
+    ARG_FUNC,
+    ARG_STACK_OR_NULL,
+    ARG_DYNPTR,
+    ARG_UNINIT_DYNPTR,
 };
 
 enum ebpf_ret {
@@ -42,12 +47,12 @@ enum ebpf_ret {
 typedef uint64_t (*ebpf_helper_fn)(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5);
 
 struct ebpf_helper {
-    const char *name;         /* "map_lookup_elem", without bpf_ */
+    const char *name; /* "map_lookup_elem", without bpf_ */
     ebpf_helper_fn call;
     enum ebpf_ret ret;
     enum ebpf_arg args[5];
     bool gpl_only;
-    uint64_t prog_types;      /* bit set of 1 << BPF_PROG_TYPE_*; all ones: every type */
+    uint64_t prog_types; /* bit set of 1 << BPF_PROG_TYPE_*; all ones: every type */
 };
 
 /* NULL when Skep has no such helper. Whether a program may call it (gpl_only, prog_types) is for
@@ -63,8 +68,12 @@ struct ebpf_run {
     struct ebpf_prog *prog;
     void *ctx;
     uint64_t cookie;
-    struct ebpf_run *outer;            /* the run that this one interrupted */
-    struct { void *data; uint32_t size; struct ebpf_map *map; } records[8]; /* reserved in ring buffers */
+    struct ebpf_run *outer; /* the run that this one interrupted */
+    struct {
+        void *data;
+        uint32_t size;
+        struct ebpf_map *map;
+    } records[8]; /* reserved in ring buffers */
     uint32_t nr_records;
 };
 struct ebpf_run *ebpf_run_current(void);
