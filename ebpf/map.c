@@ -128,6 +128,29 @@ static int check_btf(const union bpf_attr *attr, const struct ebpf_btf *btf)
     return 0;
 }
 
+static bool is_outer(uint32_t type)
+{
+    return type == BPF_MAP_TYPE_ARRAY_OF_MAPS || type == BPF_MAP_TYPE_HASH_OF_MAPS;
+}
+
+static struct ebpf_map_shape shape_of(const struct ebpf_map *map)
+{
+    return (struct ebpf_map_shape){map->type, map->key_size, map->value_size, map->max_entries,
+                                   map->flags};
+}
+
+/* May maps be held whose elements are like this one's? Linux: bpf_map_meta_alloc. */
+static int check_inner(uint32_t type, const struct ebpf_map *inner)
+{
+    if (!is_outer(type))
+        return 0;
+    if (inner == NULL)
+        return -EBADF;
+    if (is_outer(inner->type))
+        return -EINVAL;
+    return inner->type == BPF_MAP_TYPE_PROG_ARRAY ? -EBPF_ENOTSUPP : 0;
+}
+
 static int check_definition(const union bpf_attr *attr, const struct ebpf_map_ops *ops,
                             const struct ebpf_btf *btf)
 {
@@ -144,15 +167,33 @@ static int check_definition(const union bpf_attr *attr, const struct ebpf_map_op
     return err != 0 ? err : check_btf(attr, btf);
 }
 
+static void unused_map(struct ebpf_object *object)
+{
+    struct ebpf_map *map = CONTAINER_OF(object, struct ebpf_map, object);
+
+    if (map->ops->unused != NULL)
+        map->ops->unused(map);
+}
+
 /* Makes a map by a MAP_CREATE's attributes. btf is the object behind btf_fd (borrowed; NULL:
  * none). *out has one reference, the caller's. Thread context.
  * -EINVAL, -E2BIG: the definition; -ENOMEM: no memory, or above the limit. */
 int ebpf_map_create(const union bpf_attr *attr, struct ebpf_btf *btf, struct ebpf_map **out)
 {
+    return ebpf_map_create_outer(attr, btf, NULL, out);
+}
+
+/* Likewise, for maps of maps too: inner (borrowed) is what the maps in it must be like. -EBADF
+ * without one. */
+int ebpf_map_create_outer(const union bpf_attr *attr, struct ebpf_btf *btf,
+                          const struct ebpf_map *inner, struct ebpf_map **out)
+{
     const struct ebpf_map_ops *ops = ebpf_map_ops_for(attr->map_type);
     struct ebpf_map *map;
     int err = check_definition(attr, ops, btf);
 
+    if (err == 0)
+        err = check_inner(attr->map_type, inner);
     if (err != 0)
         return err;
     map = port_alloc(sizeof(*map));
@@ -167,6 +208,9 @@ int ebpf_map_create(const union bpf_attr *attr, struct ebpf_btf *btf, struct ebp
     map->flags = attr->map_flags & ~(uint32_t)(BPF_F_RDONLY | BPF_F_WRONLY);
     map->extra = attr->map_extra;
     copy_text(map->name, attr->map_name, sizeof(map->name));
+    map->object.unused = unused_map;
+    if (is_outer(map->type))
+        map->inner = shape_of(inner);
     err = ops->create(map, attr);
     if (err == 0) {
         err = ebpf_object_init(&map->object, EBPF_MAP, destroy_map);
@@ -233,7 +277,12 @@ int ebpf_map_read(struct ebpf_map *map, const void *key, void *value, uint64_t f
     if (flags != 0)
         return -EINVAL;
     saved = port_lock();
-    if (map->ops->peek != NULL) {
+    if (map->ops->object_at != NULL) {
+        const struct ebpf_object *object = map->ops->object_at(map, key);
+        err = object != NULL ? 0 : -ENOENT;
+        if (object != NULL)
+            __builtin_memcpy(value, &object->id, sizeof(object->id));
+    } else if (map->ops->peek != NULL) {
         err = map->ops->peek(map, value);
     } else if (map->ops->lookup != NULL) {
         const void *found = lookup_all(map, key);
@@ -261,13 +310,50 @@ int ebpf_map_write(struct ebpf_map *map, const void *key, const void *value, uin
     return err;
 }
 
+/* Is an inner map like the one that the outer map was made with? Linux: bpf_map_meta_equal. */
+static bool shape_fits(const struct ebpf_map *outer, const struct ebpf_map *inner)
+{
+    const struct ebpf_map_shape *shape = &outer->inner;
+    bool any_length = inner->type != BPF_MAP_TYPE_ARRAY && inner->type != BPF_MAP_TYPE_PERCPU_ARRAY;
+
+    return inner->type == shape->type && inner->key_size == shape->key_size &&
+           inner->value_size == shape->value_size && inner->flags == shape->flags &&
+           (any_length || (shape->flags & BPF_F_INNER_MAP) != 0 ||
+            inner->max_entries == shape->max_entries);
+}
+
+/* MAP_UPDATE_ELEM of a map whose elements are objects: object (borrowed) is of the kind that it
+ * holds. -EINVAL: one that it may not hold; else what the type says. */
+int ebpf_map_write_object(struct ebpf_map *map, const void *key, struct ebpf_object *object,
+                          uint64_t flags)
+{
+    struct ebpf_object *old = NULL;
+    uint64_t saved;
+    int err;
+
+    if (map->ops->holds == EBPF_MAP &&
+        !shape_fits(map, CONTAINER_OF(object, struct ebpf_map, object)))
+        return -EINVAL;
+    saved = port_lock();
+    err = map->ops->update_object(map, key, object, flags, &old);
+    port_unlock(saved);
+    ebpf_object_put(old);
+    return err;
+}
+
 /* MAP_DELETE_ELEM. */
 int ebpf_map_remove(struct ebpf_map *map, const void *key)
 {
+    struct ebpf_object *old = NULL;
     uint64_t saved = port_lock();
-    int err = map->ops->remove != NULL ? map->ops->remove(map, key) : -EBPF_ENOTSUPP;
+    int err = -EBPF_ENOTSUPP;
 
+    if (map->ops->remove_object != NULL)
+        err = map->ops->remove_object(map, key, &old);
+    else if (map->ops->remove != NULL)
+        err = map->ops->remove(map, key);
     port_unlock(saved);
+    ebpf_object_put(old);
     return err;
 }
 

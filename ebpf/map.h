@@ -78,6 +78,9 @@ struct ebpf_map {
     const struct ebpf_map_ops *ops;
     uint32_t type, key_size, value_size, max_entries, flags;
     uint64_t extra;           /* map_extra */
+    struct ebpf_map_shape {
+        uint32_t type, key_size, value_size, max_entries, flags;
+    } inner;                  /* maps of maps: what each of them must look like */
     char name[BPF_OBJ_NAME_LEN];
     bool frozen;              /* clients may no longer write */
     struct ebpf_btf *btf;     /* holds a reference; NULL without */
@@ -88,6 +91,8 @@ struct ebpf_map {
 
 const struct ebpf_map_ops *ebpf_map_ops_for(uint32_t type);
 int ebpf_map_create(const union bpf_attr *attr, struct ebpf_btf *btf, struct ebpf_map **out);
+int ebpf_map_create_outer(const union bpf_attr *attr, struct ebpf_btf *btf,
+                          const struct ebpf_map *inner, struct ebpf_map **out);
 void ebpf_map_get(struct ebpf_map *map);
 void ebpf_map_put(struct ebpf_map *map);
 
@@ -97,6 +102,12 @@ int ebpf_map_write(struct ebpf_map *map, const void *key, const void *value, uin
 int ebpf_map_remove(struct ebpf_map *map, const void *key);
 int ebpf_map_next_key(struct ebpf_map *map, const void *key, void *next);
 int ebpf_map_take(struct ebpf_map *map, const void *key, void *value, uint64_t flags);
+int ebpf_map_write_object(struct ebpf_map *map, const void *key, struct ebpf_object *object,
+                          uint64_t flags);
+
+struct ebpf_map *ebpf_maps_owner(struct ebpf_map *const *maps, uint32_t count, uintptr_t addr,
+                                 size_t len);
+bool ebpf_maps_include(struct ebpf_map *const *maps, uint32_t count, uintptr_t value);
 
 void *ebpf_map_alloc(struct ebpf_map *map, size_t size);
 void ebpf_map_free(struct ebpf_map *map, void *block, size_t size);

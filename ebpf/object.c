@@ -89,6 +89,25 @@ void ebpf_object_put(struct ebpf_object *object)
         object->destroy(object);
 }
 
+/* A handle or a pin begins to hold the object; the reference is another matter. Thread context. */
+void ebpf_object_use(struct ebpf_object *object)
+{
+    uint64_t saved = port_lock();
+    object->users++;
+    port_unlock(saved);
+}
+
+/* A handle or a pin ends, whose reference is still there. */
+void ebpf_object_unuse(struct ebpf_object *object)
+{
+    uint64_t saved = port_lock();
+    bool last = --object->users == 0;
+
+    port_unlock(saved);
+    if (last && object->unused != NULL)
+        object->unused(object);
+}
+
 /* @return the object with a reference that the caller puts, or NULL. */
 struct ebpf_object *ebpf_object_by_id(enum ebpf_kind kind, uint32_t id)
 {

@@ -16,6 +16,8 @@ struct ebpf_object {
     uint32_t refs;
     uint64_t created_ns;
     void (*destroy)(struct ebpf_object *object);
+    uint32_t users;      /* handles and pins, of all references */
+    void (*unused)(struct ebpf_object *object); /* the last of those is gone; may be NULL */
     struct ebpf_object *previous, *next; /* of its kind, by rising id */
 };
 
@@ -23,6 +25,8 @@ int ebpf_object_init(struct ebpf_object *object, enum ebpf_kind kind,
                      void (*destroy)(struct ebpf_object *));
 void ebpf_object_get(struct ebpf_object *object);
 void ebpf_object_put(struct ebpf_object *object);
+void ebpf_object_use(struct ebpf_object *object);
+void ebpf_object_unuse(struct ebpf_object *object);
 struct ebpf_object *ebpf_object_by_id(enum ebpf_kind kind, uint32_t id);
 uint32_t ebpf_object_next_id(enum ebpf_kind kind, uint32_t id);
 uint32_t ebpf_object_count(enum ebpf_kind kind);

@@ -75,6 +75,7 @@ int ebpf_pin(const char *path, struct ebpf_object *object)
     if (pin == NULL)
         return -ENOMEM;
     ebpf_object_get(object);
+    ebpf_object_use(object);
     pin->object = object;
     __builtin_memcpy(pin->name, name, size);
     pin->next = *link;
@@ -86,6 +87,7 @@ static void remove_pin(struct pin **link)
 {
     struct pin *pin = *link;
     *link = pin->next;
+    ebpf_object_unuse(pin->object);
     ebpf_object_put(pin->object);
     port_free(pin);
 }

@@ -44,8 +44,8 @@ void ebpf_session_destroy(struct ebpf_session *session)
 {
     if (session == NULL)
         return;
-    for (uint32_t i = 0; i < session->size; i++)
-        ebpf_object_put(session->table[i].object);
+    for (uint32_t i = FIRST_HANDLE; i < session->size; i++)
+        ebpf_close(session, (int)i);
     port_free(session->table);
     port_free(session);
     sessions--;
@@ -89,6 +89,7 @@ int ebpf_handle_new(struct ebpf_session *session, struct ebpf_object *object, un
             return err;
         }
     }
+    ebpf_object_use(object);
     session->table[handle] = (struct handle){object, access};
     session->lowest_free = handle + 1;
     return (int)handle;
@@ -104,6 +105,7 @@ int ebpf_close(struct ebpf_session *session, int handle)
     session->table[handle].object = NULL;
     if ((uint32_t)handle < session->lowest_free)
         session->lowest_free = (uint32_t)handle;
+    ebpf_object_unuse(object);
     ebpf_object_put(object);
     return 0;
 }

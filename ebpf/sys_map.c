@@ -29,8 +29,8 @@ static int check_btf_attr(const union bpf_attr *attr)
 long ebpf_cmd_MAP_CREATE(struct ebpf_session *session, union marshal_attr *attr)
 {
     union bpf_attr *a = &attr->bpf;
+    struct ebpf_map *map, *inner = NULL;
     struct ebpf_btf *btf = NULL;
-    struct ebpf_map *map;
     unsigned access;
     int err = check_btf_attr(a);
 
@@ -38,8 +38,11 @@ long ebpf_cmd_MAP_CREATE(struct ebpf_session *session, union marshal_attr *attr)
         err = access_from_flags(a->map_flags, &access);
     if (err == 0 && (a->btf_key_type_id != 0 || a->btf_value_type_id != 0))
         err = ebpf_get_btf(session, a->btf_fd, &btf);
+    if (err == 0 &&
+        (a->map_type == BPF_MAP_TYPE_ARRAY_OF_MAPS || a->map_type == BPF_MAP_TYPE_HASH_OF_MAPS))
+        err = ebpf_get_map(session, a->inner_map_fd, &inner);
     if (err == 0)
-        err = ebpf_map_create(a, btf, &map);
+        err = ebpf_map_create_outer(a, btf, inner, &map);
     return err != 0 ? err : ebpf_handle_new(session, &map->object, access);
 }
 
@@ -85,6 +88,21 @@ long ebpf_cmd_MAP_LOOKUP_ELEM(struct ebpf_session *session, union marshal_attr *
     return err != 0 ? err : ebpf_map_read(map, key, ebpf_attr_pointer(a->value), a->flags);
 }
 
+/* A value that is the handle of a program or map. */
+static int write_object(struct ebpf_session *session, struct ebpf_map *map, const void *key,
+                        const void *value, uint64_t flags)
+{
+    struct ebpf_object *object;
+    uint32_t handle;
+
+    __builtin_memcpy(&handle, value, sizeof(handle));
+    object = ebpf_handle_object(session, handle);
+    if (object == NULL)
+        return -EBADF;
+    return object->kind == map->ops->holds ? ebpf_map_write_object(map, key, object, flags)
+                                           : -EINVAL;
+}
+
 long ebpf_cmd_MAP_UPDATE_ELEM(struct ebpf_session *session, union marshal_attr *attr)
 {
     union bpf_attr *a = &attr->bpf;
@@ -92,7 +110,11 @@ long ebpf_cmd_MAP_UPDATE_ELEM(struct ebpf_session *session, union marshal_attr *
     const void *key;
     int err = get_element(session, a, EBPF_MAY_WRITE, &map, &key);
 
-    return err != 0 ? err : ebpf_map_write(map, key, ebpf_attr_pointer(a->value), a->flags);
+    if (err != 0)
+        return err;
+    if (map->ops->update_object != NULL)
+        return write_object(session, map, key, ebpf_attr_pointer(a->value), a->flags);
+    return ebpf_map_write(map, key, ebpf_attr_pointer(a->value), a->flags);
 }
 
 long ebpf_cmd_MAP_DELETE_ELEM(struct ebpf_session *session, union marshal_attr *attr)
