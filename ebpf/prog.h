@@ -96,12 +96,13 @@ struct ebpf_test_run {
     void *ctx_out;
     uint32_t ctx_size_out; /* likewise */
     uint32_t repeat;       /* 0 counts as 1 */
+    uint64_t limit_ns;     /* repeat no further once the runs have taken so long; 0: no limit */
     uint64_t result;       /* out: r0 of the last run */
     uint64_t total_ns;     /* out: of all repetitions */
 };
 /* -EINVAL for input that the program type has no use for or that is too short, -EBPF_ENOTSUPP for a
  * type without test runs, -ENOSPC when an out buffer was too small (filled as far as it goes),
- * -ENOMEM, or what ebpf_prog_run says. */
+ * -EINTR at limit_ns, -ENOMEM, or what ebpf_prog_run says. */
 int ebpf_prog_test_run(struct ebpf_prog *prog, struct ebpf_test_run *run);
 
 struct ebpf_stats;

@@ -9,6 +9,9 @@
 #include "ebpf/port.h"
 #include "ebpf/sys.h"
 
+/* A client's test run may repeat 2^32 times; the server serves nobody else meanwhile. */
+#define TEST_RUN_LIMIT_NS 3000000000u
+
 #define USED_MAPS_MAX 64u  /* Linux: MAX_USED_MAPS */
 #define RECORD_MAX    252u /* Linux: MAX_FUNCINFO_REC_SIZE, MAX_LINEINFO_REC_SIZE */
 
@@ -251,6 +254,7 @@ long ebpf_cmd_PROG_TEST_RUN(struct ebpf_session *session, union marshal_attr *at
         .ctx_out = ebpf_attr_pointer(a->test.ctx_out),
         .ctx_size_out = a->test.ctx_size_out,
         .repeat = a->test.repeat,
+        .limit_ns = TEST_RUN_LIMIT_NS,
     };
     struct ebpf_prog *prog;
     int err;

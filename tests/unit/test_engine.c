@@ -563,6 +563,19 @@ Test(engine, test_run_repeats)
     ebpf_prog_put(prog);
 }
 
+/* Linux ends a long test run by a signal; here the time is limited. */
+Test(engine, test_run_is_limited_in_time)
+{
+    struct ebpf_prog *prog = load_type(BPF_PROG_TYPE_XDP, "r0 = 2\nexit");
+    uint8_t packet[64] = {0};
+    struct ebpf_test_run run = {
+        .data_in = packet, .data_size_in = 64, .repeat = UINT32_MAX, .limit_ns = 1000000};
+
+    cr_expect_eq(ebpf_prog_test_run(prog, &run), -EINTR);
+    cr_expect_gt(prog->run_cnt, 0);
+    ebpf_prog_put(prog);
+}
+
 /* Linux: what fits is copied, the size is that of the whole, and the error tells. */
 Test(engine, test_run_short_out_buffer)
 {
