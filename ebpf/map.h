@@ -19,9 +19,9 @@ struct ebpf_btf;
 struct ebpf_prog;
 
 struct ebpf_map_ops {
-    uint32_t type;       /* BPF_MAP_TYPE_* */
-    const char *name;    /* "hash" */
-    bool takes;          /* MAP_LOOKUP_AND_DELETE is served, by lookup and remove */
+    uint32_t type;    /* BPF_MAP_TYPE_* */
+    const char *name; /* "hash" */
+    bool takes;       /* MAP_LOOKUP_AND_DELETE is served, by lookup and remove */
     /* Refuses a definition before anything is allocated: -EINVAL, -E2BIG. */
     int (*check)(const union bpf_attr *attr);
     /* Allocates; map's common fields are filled in. 0 or -ENOMEM. Not under the lock. */
@@ -34,14 +34,15 @@ struct ebpf_map_ops {
     /* key NULL or absent: the first. -ENOENT after the last. */
     int (*next_key)(struct ebpf_map *map, const void *key, void *next);
     /* Hash tables, for MAP_LOOKUP_BATCH: whole buckets from *position on into keys and values, as
-     * many as *count has room for; take: and removes them. *position and *count are then where to go on
-     * and how many there were. -ENOENT at the end, -ENOSPC when not one bucket fits. */
+     * many as *count has room for; take: and removes them. *position and *count are then where to
+     * go on and how many there were. -ENOENT at the end, -ENOSPC when not one bucket fits. */
     int (*read_buckets)(struct ebpf_map *map, uint32_t *position, void *keys, void *values,
                         uint32_t *count, bool take);
     int (*push)(struct ebpf_map *map, const void *value, uint64_t flags);
     int (*pop)(struct ebpf_map *map, void *value);
     int (*peek)(struct ebpf_map *map, void *value);
-    /* Base of a value that a program may address directly (BPF_PSEUDO_MAP_VALUE); *size: how far. */
+    /* Base of a value that a program may address directly (BPF_PSEUDO_MAP_VALUE); *size: how far.
+     */
     int (*direct_value)(struct ebpf_map *map, uint32_t offset, void **addr);
     /* Per-CPU types, for clients: address of the values of all CPUs; NULL: as lookup. update_all
      * likewise takes them all. */
@@ -50,11 +51,13 @@ struct ebpf_map_ops {
     /* True when [addr, addr + len) lies inside one live value of this map: the checked
      * interpreter's test for a pointer that lookup gave. */
     bool (*owns)(struct ebpf_map *map, uintptr_t addr, size_t len);
-    /* Hash tables: the value at a place from 0 to max_entries - 1, in no order; NULL: none there. */
+    /* Hash tables: the value at a place from 0 to max_entries - 1, in no order; NULL: none there.
+     */
     void *(*value_at)(struct ebpf_map *map, uint32_t place);
     /* Maps whose elements are objects. Clients write handles, of kind holds, and read ids. Whoever
-     * updates or removes puts *old (NULL: none) afterwards, outside of the lock. Maps of maps: lookup
-     * gives the struct ebpf_map itself; inner_at the map at a place, in no order, or NULL. */
+     * updates or removes puts *old (NULL: none) afterwards, outside of the lock. Maps of maps:
+     * lookup gives the struct ebpf_map itself; inner_at the map at a place, in no order, or NULL.
+     */
     enum ebpf_kind holds;
     struct ebpf_object *(*object_at)(struct ebpf_map *map, const void *key);
     int (*update_object)(struct ebpf_map *map, const void *key, struct ebpf_object *object,
@@ -64,8 +67,9 @@ struct ebpf_map_ops {
     /* The last handle and the last pin are gone; other objects may still refer to the map. */
     void (*unused)(struct ebpf_map *map);
     /* Ring buffer only. reserve: size bytes of a record that nobody reads before commit; NULL when
-     * it is full or size is too large. commit takes what reserve gave; flags are BPF_RB_NO_WAKEUP or
-     * BPF_RB_FORCE_WAKEUP; it wakes readers through port_ring_notify. query: BPF_RB_AVAIL_DATA... */
+     * it is full or size is too large. commit takes what reserve gave; flags are BPF_RB_NO_WAKEUP
+     * or BPF_RB_FORCE_WAKEUP; it wakes readers through port_ring_notify. query:
+     * BPF_RB_AVAIL_DATA... */
     void *(*reserve)(struct ebpf_map *map, uint64_t size);
     void (*commit)(struct ebpf_map *map, void *record, bool discard, uint64_t flags);
     uint64_t (*query)(struct ebpf_map *map, uint64_t what);
@@ -77,16 +81,16 @@ struct ebpf_map {
     struct ebpf_object object;
     const struct ebpf_map_ops *ops;
     uint32_t type, key_size, value_size, max_entries, flags;
-    uint64_t extra;           /* map_extra */
+    uint64_t extra; /* map_extra */
     struct ebpf_map_shape {
         uint32_t type, key_size, value_size, max_entries, flags;
-    } inner;                  /* maps of maps: what each of them must look like */
+    } inner; /* maps of maps: what each of them must look like */
     char name[BPF_OBJ_NAME_LEN];
-    bool frozen;              /* clients may no longer write */
-    struct ebpf_btf *btf;     /* holds a reference; NULL without */
+    bool frozen;          /* clients may no longer write */
+    struct ebpf_btf *btf; /* holds a reference; NULL without */
     uint32_t btf_key_type_id, btf_value_type_id;
-    uint64_t bytes;           /* what it is accounted for */
-    void *impl;               /* the type's own state */
+    uint64_t bytes; /* what it is accounted for */
+    void *impl;     /* the type's own state */
 };
 
 const struct ebpf_map_ops *ebpf_map_ops_for(uint32_t type);

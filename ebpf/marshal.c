@@ -160,8 +160,10 @@ static int walk_rule(struct marshal_walk *walk, const struct marshal_rule *rule,
                                       .content = rule->content,
                                       .len = (uint32_t)len,
                                       .rule = rule};
-    if (rule->length == KEY_KIND || rule->length == VALUE_KIND)
-        buffer->each = rule->b != NO_FIELD ? (uint32_t)len / field_u32(holder, rule->b) : 0;
+    if ((rule->length == KEY_KIND || rule->length == VALUE_KIND) && rule->b != NO_FIELD) {
+        uint32_t count = field_u32(holder, rule->b);
+        buffer->each = count != 0 ? (uint32_t)len / count : 0;
+    }
     if (rule->length == VALUE_KIND && type == BPF_MAP_TYPE_BLOOM_FILTER)
         buffer->dir = MARSHAL_IN; /* a lookup asks whether this value may be there */
     if (rule->length == VALUE_KIND && buffer->dir == MARSHAL_IN && holds_fds(type))

@@ -262,7 +262,7 @@ static int place_in_arena(struct marshal_walk *walk, const struct marshal_holder
 
     if (buffer->len > room) {
         uint32_t each = rule->length == PRODUCT_KIND ? field_u32(holder, rule->b) : rule->n;
-        if (!rule->shrinks || room < each)
+        if (!rule->shrinks || each == 0 || room < each)
             return -EMSGSIZE;
         set_u32(holder, rule->a, (uint32_t)(room / each));
         buffer->len = (uint32_t)(room / each) * each;

@@ -12,13 +12,13 @@
 
 struct ebpf_object {
     enum ebpf_kind kind;
-    uint32_t id;         /* unique within its kind, from 1, never reused */
+    uint32_t id; /* unique within its kind, from 1, never reused */
     uint32_t refs;
     uint64_t created_ns;
     void (*destroy)(struct ebpf_object *object);
-    uint32_t users;      /* handles and pins, of all references */
+    uint32_t users;                             /* handles and pins, of all references */
     void (*unused)(struct ebpf_object *object); /* the last of those is gone; may be NULL */
-    struct ebpf_object *previous, *next; /* of its kind, by rising id */
+    struct ebpf_object *previous, *next;        /* of its kind, by rising id */
 };
 
 int ebpf_object_init(struct ebpf_object *object, enum ebpf_kind kind,

@@ -72,8 +72,8 @@ long ebpf_cmd_RAW_TRACEPOINT_OPEN(struct ebpf_session *session, union marshal_at
 long ebpf_cmd_LINK_UPDATE(struct ebpf_session *session, union marshal_attr *attr)
 {
     const union bpf_attr *a = &attr->bpf;
-    struct ebpf_prog *prog, *expected = NULL;
-    struct ebpf_link *link;
+    struct ebpf_prog *prog = NULL, *expected = NULL;
+    struct ebpf_link *link = NULL;
     int err = (a->link_update.flags & ~(uint32_t)BPF_F_REPLACE) != 0 ? -EINVAL : 0;
 
     if (err == 0)

@@ -31,7 +31,7 @@ long ebpf_cmd_MAP_CREATE(struct ebpf_session *session, union marshal_attr *attr)
     union bpf_attr *a = &attr->bpf;
     struct ebpf_map *map, *inner = NULL;
     struct ebpf_btf *btf = NULL;
-    unsigned access;
+    unsigned access = EBPF_MAY_BOTH;
     int err = check_btf_attr(a);
 
     if (err == 0)
