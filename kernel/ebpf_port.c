@@ -14,6 +14,7 @@
 #include "kernel/panic.h"
 #include "kernel/printk.h"
 #include "kernel/probe.h"
+#include "kernel/random.h"
 #include "kernel/string.h"
 #include "kernel/thread.h"
 #include "kernel/trace_pipe.h"
@@ -95,19 +96,13 @@ uint32_t port_cpu_id(void)
     return arch_cpu_id();
 }
 
-/* From the CPU, or splitmix64 (Steele, Lea, Flood 2014) over the time stamp counter where it has no
- * generator. Programs get pseudo-random numbers from this, nobody keys. */
+/* A 64-bit random number. Any context. */
 uint64_t port_random(void)
 {
-    static uint64_t state;
-    uint64_t z;
+    uint64_t number;
 
-    if (arch_cpu_has_rdrand() && arch_rdrand(&z))
-        return z;
-    state += 0x9e3779b97f4a7c15u ^ arch_read_tsc();
-    z = (state ^ (state >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
+    random_bytes(&number, sizeof(number));
+    return number;
 }
 
 /* ---- exclusion ---------------------------------------------------------------------------- */

@@ -7,7 +7,7 @@ ENGINE_SRCS := $(wildcard ebpf/*.c)
 MACHINE_SRCS := kernel/ebpf_port.c kernel/probe.c kernel/tracepoint.c kernel/tracepoint_format.c \
 	kernel/trace_events.c kernel/trace_syscalls.c kernel/trace_pipe.c kernel/printk.c \
 	kernel/format.c kernel/text.c kernel/timer.c kernel/page.c kernel/netdev.c \
-	user/vm/arch_host.c user/vm/kernel_host.c
+	kernel/random.c user/vm/arch_host.c user/vm/kernel_host.c
 
 SERVE_SRCS := tests/serve_main.c user/vm/serve.c kernel/heap.c $(SERVER_SRCS) $(ENGINE_SRCS) \
 	$(MACHINE_SRCS)

@@ -57,7 +57,7 @@ $(O)/unit/transport: | $(BPF_OBJS)
 # The server over the real engine; its blocks come from malloc, so that AddressSanitizer sees them.
 UNIT_server := tests/unit/server_test.c $(SERVER_SRCS) $(ENGINE_SRCS) $(MACHINE_SRCS) $(HOST_HEAP)
 UNIT_server_commands := $(UNIT_server)
-UNIT_ebpf_port  := kernel/ebpf_port.c kernel/netdev.c $(TRACING)
+UNIT_ebpf_port  := kernel/ebpf_port.c kernel/netdev.c kernel/random.c kernel/printk.c $(TRACING)
 UNIT_syscalls   := kernel/syscall.c kernel/syscalls_file.c kernel/syscalls_time.c \
 	kernel/syscalls_process.c kernel/random.c kernel/access.c kernel/file.c $(RAMFS) \
 	kernel/timer.c kernel/printk.c kernel/format.c $(HOST_HEAP) $(HOST_KERNEL)
