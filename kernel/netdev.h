@@ -11,7 +11,7 @@
 
 #define NETDEV_MAX_FRAME 1514 /* Ethernet header and 1,500 bytes; no FCS */
 /* Free bytes a driver guarantees in front of a received frame and behind it, for XDP. */
-#define NETDEV_HEADROOM  64
+#define NETDEV_HEADROOM 64
 
 /* A piece of a frame to send. */
 struct netdev_iovec {
@@ -31,9 +31,9 @@ struct netdev_stats {
 };
 
 struct netdev {
-    const char *name;     /* "eth0" */
-    const char *driver;   /* "virtio-net" */
-    uint32_t ifindex;     /* from 1, by registration */
+    const char *name;   /* "eth0" */
+    const char *driver; /* "virtio-net" */
+    uint32_t ifindex;   /* from 1, by registration */
     uint8_t mac[6];
     uint16_t mtu;
     bool link_up;
@@ -48,7 +48,7 @@ struct netdev {
     unsigned (*poll)(struct netdev *dev, unsigned budget);
 
     struct ebpf_link *xdp; /* the attached XDP program; set by kernel/probe.c */
-    netdev_rx_fn rx;      /* set by net/ */
+    netdev_rx_fn rx;       /* set by net/ */
     void *rx_arg;
     /* Set by net/: the driver calls it in interrupt context when poll has work. */
     void (*wake)(struct netdev *dev);
