@@ -14,19 +14,19 @@ enum skep_cmd {
     SKEP_HELLO = 0x1000,
     SKEP_GOODBYE,
     SKEP_CLOSE,
-    SKEP_TRACEPOINT_NEXT,    /* list: one tracepoint by cursor */
+    SKEP_TRACEPOINT_NEXT, /* list: one tracepoint by cursor */
     SKEP_TRACEPOINT_FORMAT,
     SKEP_TRACEPOINT_OPEN,
-    SKEP_TRACEPOINT_ENABLE,  /* to the trace pipe, without a program */
+    SKEP_TRACEPOINT_ENABLE, /* to the trace pipe, without a program */
     SKEP_RINGBUF_READ,
     SKEP_TRACE_PIPE_READ,
     SKEP_KLOG_READ,
     SKEP_SYMBOLS_READ,
     SKEP_SYS_INFO,
     SKEP_POWER,
-    SKEP_UNPIN,              /* what unlink does on a bpffs */
-    SKEP_PIN_NEXT,           /* list: one pin by cursor */
-    SKEP_HANDLE_INFO,        /* what marshalling must know of a handle */
+    SKEP_UNPIN,       /* what unlink does on a bpffs */
+    SKEP_PIN_NEXT,    /* list: one pin by cursor */
+    SKEP_HANDLE_INFO, /* what marshalling must know of a handle */
 };
 
 /* Kinds of object behind handles and pins. */
@@ -35,19 +35,19 @@ enum ebpf_kind {
     EBPF_MAP,
     EBPF_LINK,
     EBPF_BTF,
-    EBPF_EVENT,              /* an opened tracepoint */
-    EBPF_STATS,              /* ENABLE_STATS: run time is counted while one lives */
+    EBPF_EVENT, /* an opened tracepoint */
+    EBPF_STATS, /* ENABLE_STATS: run time is counted while one lives */
     EBPF_NR_KINDS
 };
 
 #define SKEP_TEXT_MAX 60000u /* a reply stays below WIRE_REPLY_MAX */
 
 struct skep_hello_attr {
-    uint32_t wire_version;    /* in: the client's; out: the server's */
-    uint32_t lease_seconds;   /* out */
-    uint64_t session;         /* in: random, the same in a repeat; out: the id to use */
-    uint64_t boot_id;         /* out: changes when the guest restarts */
-    char build[32];           /* in and out: build id text */
+    uint32_t wire_version;  /* in: the client's; out: the server's */
+    uint32_t lease_seconds; /* out */
+    uint64_t session;       /* in: random, the same in a repeat; out: the id to use */
+    uint64_t boot_id;       /* out: changes when the guest restarts */
+    char build[32];         /* in and out: build id text */
 };
 
 struct skep_close_attr {
@@ -57,34 +57,35 @@ struct skep_close_attr {
 
 struct skep_handle_attr {
     uint32_t handle;
-    uint32_t kind;            /* out: enum ebpf_kind */
-    uint32_t map_type;        /* out, for a map; else 0 */
-    uint32_t key_size;        /* likewise */
-    uint32_t value_size;      /* likewise: as on the wire, per-CPU sizes expanded */
+    uint32_t kind;       /* out: enum ebpf_kind */
+    uint32_t map_type;   /* out, for a map; else 0 */
+    uint32_t key_size;   /* likewise */
+    uint32_t value_size; /* likewise: as on the wire, per-CPU sizes expanded */
     uint32_t pad;
 };
 
 struct skep_tracepoint_attr {
-    uint32_t id;              /* NEXT: in: the last id (0: start), out: this one; else in */
-    uint32_t enable;          /* ENABLE: in: 1 or 0; NEXT: out: traced to the pipe */
-    uint32_t programs;        /* NEXT: out: how many are attached */
-    uint32_t size;            /* NEXT: out: record size in bytes */
-    uint64_t hits;            /* NEXT: out: events since enabled */
-    char system[32];          /* NEXT: out; FORMAT, OPEN, ENABLE: in, used when id is 0 */
-    char name[64];            /* likewise */
+    uint32_t id;       /* NEXT: in: the last id (0: start), out: this one; else in */
+    uint32_t enable;   /* ENABLE: in: 1 or 0; NEXT: out: traced to the pipe */
+    uint32_t programs; /* NEXT: out: how many are attached */
+    uint32_t size;     /* NEXT: out: record size in bytes */
+    uint64_t hits;     /* NEXT: out: events since enabled */
+    char system[32];   /* NEXT: out; FORMAT, OPEN, ENABLE: in, used when id is 0 */
+    char name[64];     /* likewise */
 };
 
 /* Text or bytes by cursor: FORMAT (cursor unused), TRACE_PIPE_READ, KLOG_READ, SYMBOLS_READ,
  * RINGBUF_READ (handle = map). */
 struct skep_read_attr {
-    uint64_t cursor;          /* in: where to go on (0: the start; TRACE_PIPE_READ: ~0 only what is
-                                 new); out: where the next read goes on */
-    uint64_t lost;            /* out: bytes or records lost to this reader so far */
-    uint64_t buf;             /* out buffer */
-    uint32_t size;            /* in: its size, at most SKEP_TEXT_MAX; out: bytes put there */
+    uint64_t cursor; /* in: where to go on (0: the start; TRACE_PIPE_READ: ~0 only what is
+                        new); out: where the next read goes on */
+    uint64_t lost;   /* out: bytes or records lost to this reader so far */
+    uint64_t buf;    /* out buffer */
+    uint32_t size;   /* in: its size, at most SKEP_TEXT_MAX; out: bytes put there */
     uint32_t handle;
-    uint32_t id;              /* tracepoint, for FORMAT */
-    uint32_t timeout_ms;      /* how long the server may hold the answer while there is nothing, up to 1,000 */
+    uint32_t id;         /* tracepoint, for FORMAT */
+    uint32_t timeout_ms; /* how long the server may hold the answer while there is nothing, up to
+                            1,000 */
 };
 
 struct skep_sys_info_attr {
@@ -96,23 +97,23 @@ struct skep_sys_info_attr {
     uint64_t datagrams_bad, requests, replays;
     uint32_t progs, maps, links, btfs, sessions, threads;
     uint32_t tracepoints;
-    uint32_t irqs;            /* interrupts handled, low 32 bits */
+    uint32_t irqs; /* interrupts handled, low 32 bits */
     char version[32], cpu[64], loader[64], hostname[32];
     uint8_t ip4[4], mac[6], pad[6];
 };
 
 struct skep_power_attr {
-    uint32_t action;          /* 0 power off, 1 reboot */
+    uint32_t action; /* 0 power off, 1 reboot */
     uint32_t pad;
 };
 
-#define SKEP_PIN_MAX 256u     /* a pin's name with its NUL */
+#define SKEP_PIN_MAX 256u /* a pin's name with its NUL */
 
 struct skep_pin_attr {
-    uint32_t kind;            /* PIN_NEXT: out: enum ebpf_kind */
-    uint32_t id;              /* PIN_NEXT: out */
-    char name[SKEP_PIN_MAX];  /* UNPIN: in; PIN_NEXT: in: the last name (empty: start), out: the next
-                                 in strcmp order; with or without the leading /sys/fs/bpf/ */
+    uint32_t kind;           /* PIN_NEXT: out: enum ebpf_kind */
+    uint32_t id;             /* PIN_NEXT: out */
+    char name[SKEP_PIN_MAX]; /* UNPIN: in; PIN_NEXT: in: the last name (empty: start), out: the next
+                                in strcmp order; with or without the leading /sys/fs/bpf/ */
 };
 
 #endif

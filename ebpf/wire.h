@@ -35,15 +35,15 @@ enum wire_kind { WIRE_REQUEST = 1, WIRE_REPLY = 2, WIRE_ACK = 3 };
 struct wire_header {
     uint32_t magic;
     uint8_t version;
-    uint8_t kind;        /* enum wire_kind */
-    uint16_t reserved;   /* 0 */
-    uint64_t session;    /* 0 in a hello request */
-    uint32_t sequence;   /* counts requests of a session, from 1 */
-    uint32_t command;    /* bpf(2) number, or 0x1000 and up (ebpf/commands.def) */
-    int32_t status;      /* reply: result or negative errno; else 0 */
-    uint32_t total;      /* bytes of the whole message */
-    uint16_t fragment;   /* index of this one */
-    uint16_t fragments;  /* how many there are, at least 1 */
+    uint8_t kind;       /* enum wire_kind */
+    uint16_t reserved;  /* 0 */
+    uint64_t session;   /* 0 in a hello request */
+    uint32_t sequence;  /* counts requests of a session, from 1 */
+    uint32_t command;   /* bpf(2) number, or 0x1000 and up (ebpf/commands.def) */
+    int32_t status;     /* reply: result or negative errno; else 0 */
+    uint32_t total;     /* bytes of the whole message */
+    uint16_t fragment;  /* index of this one */
+    uint16_t fragments; /* how many there are, at least 1 */
 } __attribute__((packed));
 
 _Static_assert(sizeof(struct wire_header) == 36, "the header is 36 bytes on the wire");

@@ -1,7 +1,8 @@
 /*
- * The command server's sessions: datagrams in and out, hello, leases, exactly-once execution. A
- * request is executed when it is complete and its sequence number is new; one that was answered
- * before gets the kept reply again. Executing and encoding is server_dispatch.c's.
+ * The command server: datagrams in and out, hello, leases, exactly-once execution. A request is
+ * executed when it is complete and its sequence number is new; one that was answered before gets
+ * the kept reply again. Sessions are server_session.c's, executing and encoding
+ * server_dispatch.c's.
  *
  * Memory: a request grows with what has arrived, to WIRE_MESSAGE_MAX a session and
  * SERVER_REQUEST_BYTES_MAX in all; a kept reply is at most WIRE_REPLY_MAX.
@@ -80,80 +81,7 @@ static void pump(struct server *server, struct server_session *session, uint64_t
         session->tx.active = false;
 }
 
-/* ---- sessions ------------------------------------------------------------------------------ */
-
-static void drop_request(struct server *server, struct server_session *session)
-{
-    channel_rx_free(&session->request, &server->memory);
-}
-
-static void drop_reply(struct server_session *session)
-{
-    session->tx.active = false;
-    kfree(session->reply);
-    session->reply = NULL;
-}
-
-/* Ends a session: its handles, and with them what only it held, are gone. */
-static void session_end(struct server *server, struct server_session *session)
-{
-    drop_request(server, session);
-    drop_reply(session);
-    ebpf_session_destroy(session->handles);
-    *session = (struct server_session){.state = SESSION_FREE};
-    server->stats.sessions--;
-}
-
-static struct server_session *session_by_id(struct server *server, uint64_t id)
-{
-    for (unsigned i = 0; i < WIRE_SESSIONS_MAX; i++)
-        if (server->sessions[i].state != SESSION_FREE && server->sessions[i].id == id)
-            return &server->sessions[i];
-    return NULL;
-}
-
-static bool same_endpoint(const struct net_endpoint *a, const struct net_endpoint *b)
-{
-    return __builtin_memcmp(a, b, sizeof(*a)) == 0;
-}
-
-/* Makes the session of a hello, or finds the one that the same hello made before. 0, -EUSERS when
- * all are taken, -ENOMEM. */
-static int session_open(struct server *server, const struct net_endpoint *from, uint64_t nonce,
-                        uint64_t now_ns, struct server_session **out)
-{
-    struct server_session *unused = NULL;
-
-    for (unsigned i = 0; i < WIRE_SESSIONS_MAX; i++) {
-        struct server_session *session = &server->sessions[i];
-        if (session->state == SESSION_FREE) {
-            if (!unused)
-                unused = session;
-        } else if (session->nonce == nonce && same_endpoint(&session->from, from)) {
-            session->heard_ns = now_ns;
-            *out = session;
-            return 0;
-        }
-    }
-    if (!unused)
-        return -EUSERS;
-
-    struct ebpf_session *handles = ebpf_session_create();
-    if (!handles)
-        return -ENOMEM;
-    *unused = (struct server_session){.state = SESSION_IDLE,
-                                      .nonce = nonce,
-                                      .from = *from,
-                                      .heard_ns = now_ns,
-                                      .handles = handles,
-                                      .sequence = 1};
-    do
-        unused->id = port_random();
-    while (unused->id == 0);
-    server->stats.sessions++;
-    *out = unused;
-    return 0;
-}
+/* ---- hello ----------------------------------------------------------------------------------- */
 
 /* A hello is a request of its own kind: it belongs to no session yet, and its reply, made again
  * for each repeat, fits in a datagram and is not acknowledged. */
@@ -170,7 +98,7 @@ static void receive_hello(struct server *server, const struct net_endpoint *from
         send_refusal(server, from, header, -ESTALE);
         return;
     }
-    int err = session_open(server, from, attr.session, now_ns, &session);
+    int err = server_session_open(server, from, attr.session, now_ns, &session);
     if (err) {
         server->stats.sessions_refused++;
         send_refusal(server, from, header, err);
@@ -196,7 +124,7 @@ static void receive_hello(struct server *server, const struct net_endpoint *from
 void server_answer(struct server *server, struct server_session *session, int32_t status,
                    const void *reply, uint32_t reply_size, uint64_t now_ns)
 {
-    drop_request(server, session);
+    server_drop_request(server, session);
     session->reply = reply_size ? kmalloc(reply_size) : NULL;
     if (session->reply)
         __builtin_memcpy(session->reply, reply, reply_size);
@@ -220,8 +148,8 @@ void server_answer(struct server *server, struct server_session *session, int32_
 static void begin_request(struct server *server, struct server_session *session,
                           const struct wire_header *header)
 {
-    drop_request(server, session);
-    drop_reply(session);
+    server_drop_request(server, session);
+    server_drop_reply(session);
     session->state = SESSION_RECEIVING;
     session->sequence = header->sequence;
     session->command = header->command;
@@ -274,7 +202,7 @@ static void receive_request(struct server *server, struct server_session *sessio
         server->stats.requests++;
         server_dispatch(server, session, now_ns);
         if (session->command == SKEP_GOODBYE)
-            session_end(server, session);
+            server_session_end(server, session);
     }
 }
 
@@ -299,7 +227,7 @@ void server_destroy(struct server *server)
 {
     for (unsigned i = 0; i < WIRE_SESSIONS_MAX; i++)
         if (server->sessions[i].state != SESSION_FREE)
-            session_end(server, &server->sessions[i]);
+            server_session_end(server, &server->sessions[i]);
     kfree(server);
 }
 
@@ -323,8 +251,8 @@ void server_receive(struct server *server, const struct net_endpoint *from, cons
         receive_hello(server, from, &header, payload, now_ns);
         return;
     }
-    struct server_session *session = session_by_id(server, header.session);
-    if (!session || !same_endpoint(&session->from, from) || header.kind == WIRE_REPLY) {
+    struct server_session *session = server_session_find(server, header.session);
+    if (!session || !server_same_endpoint(&session->from, from) || header.kind == WIRE_REPLY) {
         server->stats.datagrams_foreign++;
         if (!session && header.kind == WIRE_REQUEST)
             send_refusal(server, from, &header, -ESTALE);
@@ -369,7 +297,7 @@ uint64_t server_tick(struct server *server, uint64_t now_ns)
             continue;
         if (now_ns >= session->heard_ns + LEASE_NS) {
             server->stats.sessions_expired++;
-            session_end(server, session);
+            server_session_end(server, session);
             continue;
         }
         if (session->state == SESSION_PARKED)

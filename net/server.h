@@ -40,7 +40,8 @@ struct server_stats {
 };
 
 /* Memory that all requests under assembly or execution may hold together. One that is no larger
- * than SERVER_REQUEST_SMALL is taken all the same, so that large ones cannot shut the others out. */
+ * than SERVER_REQUEST_SMALL is taken all the same, so that large ones cannot shut the others out.
+ */
 #define SERVER_REQUEST_BYTES_MAX (32u << 20)
 #define SERVER_REQUEST_SMALL     (64u << 10)
 

@@ -1,7 +1,7 @@
 /*
- * What the files of the command server share: server.c (datagrams, sessions, leases),
- * server_dispatch.c (a request becomes a call and its result a reply), server_trace.c and
- * server_sys.c (the commands beyond bpf(2)).
+ * What the files of the command server share: server.c (datagrams, requests, leases),
+ * server_session.c (the table of sessions), server_dispatch.c (a request becomes a call and its
+ * result a reply), server_trace.c and server_sys.c (the commands beyond bpf(2)).
  */
 #ifndef SKEP_NET_SERVER_INTERNAL_H
 #define SKEP_NET_SERVER_INTERNAL_H
@@ -82,6 +82,14 @@ long server_power(struct server *, struct server_session *, void *attr);
 /* server.c */
 void server_answer(struct server *server, struct server_session *session, int32_t status,
                    const void *reply, uint32_t reply_size, uint64_t now_ns);
+/* server_session.c */
+struct server_session *server_session_find(struct server *server, uint64_t id);
+int server_session_open(struct server *server, const struct net_endpoint *from, uint64_t nonce,
+                        uint64_t now_ns, struct server_session **out);
+void server_session_end(struct server *server, struct server_session *session);
+void server_drop_request(struct server *server, struct server_session *session);
+void server_drop_reply(struct server_session *session);
+bool server_same_endpoint(const struct net_endpoint *a, const struct net_endpoint *b);
 /* server_dispatch.c */
 void server_dispatch(struct server *server, struct server_session *session, uint64_t now_ns);
 int server_decode_hello(struct server *server, const void *message, size_t size,
