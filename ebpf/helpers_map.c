@@ -89,7 +89,6 @@ uint64_t helper_map_push_elem(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4
     return error(err);
 }
 
-/* Linux clears the value when there is nothing to take. */
 static uint64_t take(struct ebpf_map *map, void *value, int (*from)(struct ebpf_map *, void *))
 {
     uint64_t saved;
@@ -102,8 +101,6 @@ static uint64_t take(struct ebpf_map *map, void *value, int (*from)(struct ebpf_
     saved = port_lock();
     err = from(map, value);
     port_unlock(saved);
-    if (err)
-        __builtin_memset(value, 0, map->value_size);
     return error(err);
 }
 

@@ -28,6 +28,7 @@
     F(extend)                                                                                      \
     F(helper)                                                                                      \
     F(jump)                                                                                        \
+    F(map_type)                                                                                    \
     F(memory)                                                                                      \
     F(refuse)
 

@@ -525,6 +525,25 @@ Test(engine, tail_call_through_another_map_type)
     ebpf_map_put(map);
 }
 
+/* The same through the engine's own map type, filled as a client fills it. */
+Test(engine, tail_call_through_a_client_filled_array)
+{
+    const uint32_t type = BPF_PROG_TYPE_RAW_TRACEPOINT;
+    struct ebpf_map *map = make_map(BPF_MAP_TYPE_PROG_ARRAY, 4, 4, 2);
+    struct ebpf_prog *first = load_with_map(type, TAIL_CALL("1") "r0 = 1\nexit", map);
+    struct ebpf_prog *second = load_with_map(type, "r0 = *(u64 *)(r1 +8)\nexit", map);
+    uint32_t key = 1;
+
+    cr_expect_eq(run_record(first, 0), 1);
+    cr_assert_eq(ebpf_map_write_object(map, &key, &second->object, 0), 0);
+    cr_expect_eq(run_record(first, 0), 40);
+    cr_assert_eq(ebpf_map_remove(map, &key), 0);
+    cr_expect_eq(run_record(first, 0), 1);
+    ebpf_prog_put(second);
+    ebpf_prog_put(first);
+    ebpf_map_put(map);
+}
+
 /* ---- test runs ------------------------------------------------------------------------------ */
 
 static struct ebpf_prog *load_type(uint32_t type, const char *text)
