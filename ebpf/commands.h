@@ -97,7 +97,7 @@ struct skep_sys_info_attr {
     uint64_t datagrams_bad, requests, replays;
     uint32_t progs, maps, links, btfs, sessions, threads;
     uint32_t tracepoints;
-    uint32_t irqs; /* interrupts handled, low 32 bits */
+    uint32_t irqs; /* device interrupts handled, low 32 bits */
     char version[32], cpu[64], loader[64], hostname[32];
     uint8_t ip4[4], mac[6], pad[6];
 };
@@ -115,5 +115,15 @@ struct skep_pin_attr {
     char name[SKEP_PIN_MAX]; /* UNPIN: in; PIN_NEXT: in: the last name (empty: start), out: the next
                                 in strcmp order; with or without the leading /sys/fs/bpf/ */
 };
+
+/* What travels has no holes and the same size at both ends. */
+_Static_assert(sizeof(struct skep_hello_attr) == 56, "as on the wire");
+_Static_assert(sizeof(struct skep_close_attr) == 8, "as on the wire");
+_Static_assert(sizeof(struct skep_handle_attr) == 24, "as on the wire");
+_Static_assert(sizeof(struct skep_tracepoint_attr) == 120, "as on the wire");
+_Static_assert(sizeof(struct skep_read_attr) == 40, "as on the wire");
+_Static_assert(sizeof(struct skep_sys_info_attr) == 384, "as on the wire");
+_Static_assert(sizeof(struct skep_power_attr) == 8, "as on the wire");
+_Static_assert(sizeof(struct skep_pin_attr) == 264, "as on the wire");
 
 #endif

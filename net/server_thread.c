@@ -72,6 +72,18 @@ static void fill_in_network(struct skep_sys_info_attr *info)
     }
 }
 
+/* Of devices; the timer's are not counted. */
+static uint32_t count_interrupts(void)
+{
+    uint64_t sum = 0, count;
+
+    for (int vector = 0; vector < 256; vector++) {
+        arch_irq_info(vector, &count);
+        sum += count;
+    }
+    return (uint32_t)sum;
+}
+
 /* The model alone: the features behind it are for the boot log. */
 static void fill_in_cpu(struct skep_sys_info_attr *info)
 {
@@ -94,6 +106,7 @@ static void fill_in(struct skep_sys_info_attr *info)
     info->memory_free = pages.free_pages * PAGE_SIZE;
     info->heap_bytes = heap.allocated_bytes;
     thread_for_each(count_thread, &info->threads);
+    info->irqs = count_interrupts();
     fill_in_network(info);
     string_copy(info->version, VERSION, sizeof(info->version));
     string_copy(info->loader, loader_name, sizeof(info->loader));
