@@ -30,8 +30,9 @@ struct ebpf_session *ebpf_session_create(void); /* NULL: out of memory */
 void ebpf_session_destroy(struct ebpf_session *session);
 
 /* One command. attr is in and out; its pointers are addresses of the caller's buffers, whose
- * sizes the caller has checked against ebpf/commands.def (ebpf_marshal_*). Returns 0 or a handle, or a
- * negative errno. Thread context. size: bytes of attr given; a longer attr needs a zero tail. */
+ * sizes the caller has checked against ebpf/commands.def (ebpf_marshal_*). Returns 0 or a handle,
+ * or a negative errno. Thread context. size: bytes of attr given; a longer attr needs a zero tail.
+ */
 long ebpf_sys(struct ebpf_session *session, uint32_t cmd, union bpf_attr *attr, uint32_t size);
 /* close(2) on a handle. 0 or -EBADF. */
 int ebpf_close(struct ebpf_session *session, int handle);
@@ -46,7 +47,8 @@ struct ebpf_prog *ebpf_session_prog(struct ebpf_session *session, int handle);
 int ebpf_session_kind(struct ebpf_session *session, int handle);
 uint32_t ebpf_map_type(const struct ebpf_map *map);
 uint32_t ebpf_map_key_size(const struct ebpf_map *map);
-uint32_t ebpf_map_value_size(const struct ebpf_map *map); /* as on the wire: per-CPU sizes expanded */
+/* As on the wire: per-CPU sizes expanded. */
+uint32_t ebpf_map_value_size(const struct ebpf_map *map);
 
 /* Takes records out of a ring buffer, each as u32 length, u32 zero, data padded to 8. Returns
  * bytes put into buf (whole records only), or -errno. *dropped is the map's total so far. */
@@ -63,8 +65,8 @@ uint64_t ebpf_link_run(struct ebpf_link *link, void *ctx);
 /* What a link points at, for port_attach. */
 enum ebpf_hook { EBPF_HOOK_TRACEPOINT, EBPF_HOOK_RAW_TRACEPOINT, EBPF_HOOK_XDP };
 enum ebpf_hook ebpf_link_hook(const struct ebpf_link *link);
-void *ebpf_link_target(const struct ebpf_link *link);       /* from port_tracepoint_* */
-uint32_t ebpf_link_ifindex(const struct ebpf_link *link);   /* EBPF_HOOK_XDP */
+void *ebpf_link_target(const struct ebpf_link *link);     /* from port_tracepoint_* */
+uint32_t ebpf_link_ifindex(const struct ebpf_link *link); /* EBPF_HOOK_XDP */
 /* A word in the link that belongs to the port (its list node, say). */
 void **ebpf_link_port_data(struct ebpf_link *link);
 
