@@ -9,7 +9,8 @@
  * still looks at it.
  *
  * LRU maps evict by the clock algorithm: a hand goes round the pool, takes the mark off
- * elements that programs have used since it came by, and takes the first without one.
+ * elements that programs have used since it came by, and takes the first without one, or the
+ * EVICT_STEPS-th: this happens with interrupts held off.
  */
 #include <linux/errno.h>
 
@@ -19,6 +20,7 @@
 #include "ebpf/pool.h"
 #include "ebpf/port.h"
 
+#define EVICT_STEPS 256u
 #define ELEMENT_MAX (4u << 20) /* Linux: KMALLOC_MAX_SIZE */
 
 enum state { FREE, LIVE, USED }; /* USED: live, and looked up by a program since the hand passed */
@@ -159,11 +161,11 @@ static void evict(struct ebpf_map *map)
 {
     struct hash *hash = map->impl;
 
-    for (;;) {
+    for (uint32_t step = 1;; step++) {
         struct element *e = ebpf_pool_block(&hash->pool, hash->hand);
 
         hash->hand = (hash->hand + 1) % map->max_entries;
-        if (e->state == LIVE) {
+        if (e->state == LIVE || step == EVICT_STEPS) {
             unlink_element(hash, e);
             return;
         }

@@ -1,6 +1,7 @@
 /*
- * Blocks of one size: one slab for all of them, or slabs that double as they are needed. Used by
- * the map types whose elements come and go.
+ * Blocks of one size: one slab for all of them, or slabs as they are needed, which double up to
+ * SLAB_BYTES: a new one is zeroed under port_lock. When many are there already they double again,
+ * so that there is always a slab left. Used by the map types whose elements come and go.
  */
 #include <linux/errno.h>
 
@@ -8,6 +9,7 @@
 #include "ebpf/pool.h"
 
 #define FIRST_SLAB 64u
+#define SLAB_BYTES (1u << 20)
 
 static int add_slab(struct ebpf_pool *pool, uint32_t blocks)
 {
@@ -40,6 +42,17 @@ void ebpf_pool_destroy(struct ebpf_pool *pool)
                       (size_t)pool->slabs[i].blocks * pool->block_size);
 }
 
+/* Blocks of the next slab; 0: all that may be are there. */
+static uint32_t next_slab(const struct ebpf_pool *pool)
+{
+    uint32_t blocks = pool->capacity != 0 ? pool->capacity : FIRST_SLAB;
+    uint32_t room = pool->most - pool->capacity;
+
+    if (pool->nr_slabs < POOL_SLABS_MAX - 32 && blocks > SLAB_BYTES / pool->block_size)
+        blocks = SLAB_BYTES / pool->block_size + 1;
+    return blocks < room ? blocks : room;
+}
+
 /* A block, its bytes as its last owner left them. NULL: no memory, or all are taken. */
 void *ebpf_pool_take(struct ebpf_pool *pool)
 {
@@ -52,10 +65,9 @@ void *ebpf_pool_take(struct ebpf_pool *pool)
     }
     if (pool->nr_slabs == 0 ||
         pool->slabs[pool->nr_slabs - 1].used == pool->slabs[pool->nr_slabs - 1].blocks) {
-        uint32_t wanted = pool->capacity != 0 ? pool->capacity : FIRST_SLAB;
-        uint32_t room = pool->most - pool->capacity;
+        uint32_t blocks = next_slab(pool);
 
-        if (room == 0 || add_slab(pool, wanted < room ? wanted : room) != 0)
+        if (blocks == 0 || add_slab(pool, blocks) != 0)
             return NULL;
     }
     last = pool->nr_slabs - 1;

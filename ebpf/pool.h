@@ -10,7 +10,7 @@
 
 #include "ebpf/map.h"
 
-#define POOL_SLABS_MAX 32u
+#define POOL_SLABS_MAX 128u
 
 struct ebpf_pool {
     struct ebpf_map *map; /* whose memory it is */
