@@ -42,7 +42,7 @@ UNIT_trace_pipe := $(TRACING)
 
 # lwIP runs under AddressSanitizer only: it reads packed headers at odd addresses by design.
 LWIP_UNIT := $(addprefix $(LWIP_DIR)/src/,$(addsuffix .c,$(LWIP_SRCS)))
-UNIT_netstack := tests/unit/wire.c tests/unit/wire_files.c net/netif.c net/udp_port.c \
+UNIT_netstack := tests/unit/wire.c tests/unit/wire_files.c net/netif.c net/xdp.c net/udp_port.c \
 	net/datagram_queue.c net/echo.c net/files.c net/httpd_files.c net/tftp.c net/lwip/sys_arch.c \
 	kernel/random.c kernel/cmdline.c kernel/text.c kernel/printk.c kernel/format.c $(HOST_KERNEL) $(LWIP_UNIT)
 $(O)/unit/netstack: SUITE_CFLAGS += -Inet/lwip -isystem $(LWIP_DIR)/src/include
@@ -65,6 +65,8 @@ UNIT_skepctl := $(filter-out user/client/main.c,$(SKEPCTL_SRCS))
 SUITE_LIBS_skepctl := $(LIBBPF_LIBS)
 UNIT_libskep := user/lib/skep.c user/lib/skep_exchange.c user/lib/channel_udp.c user/vm/serve.c \
 	kernel/heap.c $(SERVER_SRCS) $(ENGINE_SRCS) $(MACHINE_SRCS)
+
+UNIT_scalar := ebpf/scalar.c ebpf/scalar_branch.c
 
 # Programs as data (tests/data), run by the engine.
 UNIT_data := $(ENGINE_ALONE) user/vm/asm.c \
