@@ -10,8 +10,9 @@
 #include <stdint.h>
 
 #define NETDEV_MAX_FRAME 1514 /* Ethernet header and 1,500 bytes; no FCS */
-/* Free bytes a driver guarantees in front of a received frame and behind it, for XDP. */
-#define NETDEV_HEADROOM 64
+/* Free bytes a driver guarantees in front of a received frame and behind it, for XDP; as many as
+ * Linux has in front (XDP_PACKET_HEADROOM). */
+#define NETDEV_HEADROOM 256
 
 /* A piece of a frame to send. */
 struct netdev_iovec {
@@ -22,12 +23,14 @@ struct netdev_iovec {
 struct ebpf_link;
 struct netdev;
 
-/* One received frame, borrowed: valid until the upcall returns. Network thread. */
-typedef void (*netdev_rx_fn)(struct netdev *dev, const uint8_t *frame, size_t len, void *arg);
+/* One received frame, borrowed: valid until the upcall returns, which may write to it and to the
+ * NETDEV_HEADROOM bytes on either side. Network thread. */
+typedef void (*netdev_rx_fn)(struct netdev *dev, uint8_t *frame, size_t len, void *arg);
 
 struct netdev_stats {
     uint64_t rx_packets, rx_bytes, rx_dropped, rx_errors;
     uint64_t tx_packets, tx_bytes, tx_dropped, tx_errors;
+    uint64_t xdp_dropped, xdp_tx, xdp_aborted; /* received frames that an XDP program kept back */
 };
 
 struct netdev {

@@ -40,13 +40,13 @@ static char hostname[32] = "skep";
 /* ---- frames ------------------------------------------------------------------------------- */
 
 /* A frame came in: netdev's upcall. The frame is the driver's again when this returns. */
-static void receive_frame(struct netdev *dev, const uint8_t *frame, size_t len, void *arg)
+static void receive_frame(struct netdev *dev, uint8_t *frame, size_t len, void *arg)
 {
     struct interface *interface = arg;
     struct pbuf *p;
 
-    /* XDP's place: here the frame still lies in the driver's buffer, with NETDEV_HEADROOM around
-     * it, and no memory has been spent on it. */
+    if (dev->xdp != NULL && !net_xdp(dev, &frame, &len))
+        return;
     p = pbuf_alloc(PBUF_RAW, (u16_t)len, PBUF_POOL);
     if (p == NULL) {
         dev->stats.rx_dropped++;

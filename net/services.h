@@ -6,12 +6,16 @@
 #define SKEP_NET_SERVICES_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 struct netdev;
 
 /* netif.c */
 void net_netif_add_all(void (*wake)(struct netdev *dev));
 bool net_netif_poll(void);
+/* xdp.c */
+bool net_xdp(struct netdev *dev, uint8_t **frame, size_t *len);
 /* udp_port.c */
 void net_port_service(void);
 /* echo.c, httpd_files.c, tftp.c */

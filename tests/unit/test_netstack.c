@@ -7,6 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <linux/bpf.h>
+
+#include "ebpf/ebpf.h"
+#include "kernel/netdev.h"
 #include "net/udp_port.h"
 #include "tests/unit/leakcheck.h"
 #include "tests/unit/wire.h"
@@ -419,6 +423,108 @@ Test(netstack, damaged_connections_end, .timeout = 120)
     while (wire_take() != NULL)
         ;
     cr_expect_eq(http(9000, "GET /hello.txt HTTP/1.0\r\n\r\n", &body, &len), 200);
+    expect_at_rest();
+}
+
+/* ---- XDP ---------------------------------------------------------------------------------- */
+
+static uint32_t verdict;
+
+static uint32_t decide(struct ebpf_xdp *xdp)
+{
+    cr_expect_eq(xdp->data_meta, xdp->data);
+    cr_expect_eq(xdp->data_hard_start, xdp->data - NETDEV_HEADROOM);
+    cr_expect_eq(xdp->data_hard_end, xdp->data_end + NETDEV_HEADROOM);
+    cr_expect_eq(xdp->ingress_ifindex, 1);
+    memset(xdp->data_hard_start, 0xa5, NETDEV_HEADROOM);
+    memset(xdp->data_end, 0xa5, NETDEV_HEADROOM);
+    return verdict;
+}
+
+/* True when the guest echoes what we send. */
+static bool echoes(void)
+{
+    uint8_t back[16];
+
+    wire_send_udp(4, 4000, ECHO, "frame", 5);
+    return wire_take_udp(ECHO, 4000, back, sizeof(back)) == 5 && memcmp(back, "frame", 5) == 0;
+}
+
+Test(netstack, xdp_verdicts)
+{
+    static const struct {
+        uint32_t verdict;
+        bool passes;
+        unsigned dropped, aborted;
+    } cases[] = {
+        {XDP_PASS, true, 0, 0},      {XDP_DROP, false, 1, 0},         {XDP_ABORTED, false, 1, 1},
+        {XDP_REDIRECT, false, 1, 2}, {XDP_REDIRECT + 1, false, 1, 3}, {UINT32_MAX, false, 1, 4},
+        {XDP_PASS, true, 1, 4},
+    };
+    const struct netdev_stats *stats = wire_xdp(decide);
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        verdict = cases[i].verdict;
+        cr_expect_eq(echoes(), cases[i].passes, "verdict %u", verdict);
+        cr_expect_eq(stats->xdp_dropped, cases[i].dropped, "verdict %u", verdict);
+        cr_expect_eq(stats->xdp_aborted, cases[i].aborted, "verdict %u", verdict);
+        cr_expect_eq(stats->xdp_tx, 0);
+    }
+    wire_xdp(NULL);
+    verdict = XDP_DROP;
+    cr_expect(echoes(), "taken away, the program decides nothing any more");
+    expect_at_rest();
+}
+
+Test(netstack, xdp_tx_sends_the_frame_back)
+{
+    uint8_t frame[WIRE_MAX_FRAME];
+    const struct wire_frame *sent;
+    size_t len = wire_make_ip4(frame, 253, "payload", 7);
+
+    verdict = XDP_TX;
+    cr_expect_eq(wire_xdp(decide)->xdp_tx, 0);
+    wire_send(frame, len);
+    sent = wire_take();
+    cr_assert_not_null(sent);
+    cr_expect_eq(sent->len, len);
+    cr_expect_eq(memcmp(sent->bytes, frame, len), 0);
+    cr_expect_null(wire_take());
+    cr_expect_eq(wire_xdp(NULL)->xdp_tx, 1);
+    expect_at_rest();
+}
+
+/* What a program can do by bpf_xdp_adjust_head and _tail: off with a frame's VLAN tag, and with 3
+ * bytes behind. */
+static uint32_t unwrap(struct ebpf_xdp *xdp)
+{
+    if (xdp->data[12] != 0x81)
+        return XDP_PASS;
+    memmove(xdp->data + 4, xdp->data, 12);
+    xdp->data += 4;
+    xdp->data_end -= 3;
+    return XDP_PASS;
+}
+
+Test(netstack, xdp_moves_the_ends_of_a_frame)
+{
+    uint8_t frame[WIRE_MAX_FRAME], echo[12] = {8, 0, 0x19, 0x2f, 0, 0, 0, 0, 'p', 'i', 'n', 'g'};
+    uint8_t tagged[WIRE_MAX_FRAME];
+    const struct wire_frame *answer;
+    size_t len;
+
+    len = wire_make_ip4(frame, 1, echo, sizeof(echo));
+    memcpy(tagged, frame, 12);
+    memcpy(tagged + 12, "\x81\0\0\5", 4);
+    memcpy(tagged + 16, frame + 12, len - 12);
+    memcpy(tagged + 4 + len, "end", 3);
+    wire_xdp(unwrap);
+    wire_send(tagged, len + 7);
+    answer = wire_take();
+    wire_xdp(NULL);
+    cr_assert_not_null(answer);
+    cr_expect_eq(answer->len, len);
+    cr_expect_eq(answer->bytes[34], 0, "echo reply");
     expect_at_rest();
 }
 

@@ -10,6 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct ebpf_xdp;
+struct netdev_stats;
+
 #define WIRE_MAX_FRAME 2048
 
 struct wire_frame {
@@ -34,6 +37,11 @@ void wire_sleep(unsigned ms);
 /* From now on one frame in n is damaged in a byte behind its Ethernet header; 0: none. Checksums
  * of what is damaged are mended when mend is set, so that more of it is looked at. */
 void wire_damage(unsigned n, bool mend);
+
+/* Has program decide over every frame to the guest from now on (NULL: none does), as an XDP program
+ * would: its result is the verdict. The device's counters. */
+typedef uint32_t (*wire_xdp_fn)(struct ebpf_xdp *xdp);
+const struct netdev_stats *wire_xdp(wire_xdp_fn program);
 
 /* A frame to the guest. */
 void wire_send(const void *frame, size_t len);
