@@ -99,6 +99,17 @@ int ebpf_get_btf(struct ebpf_session *session, uint32_t handle, struct ebpf_btf 
     return err;
 }
 
+/* What BPF_F_RDONLY and BPF_F_WRONLY among flags leave of a handle's access. -EINVAL: both. */
+int ebpf_access_from_flags(uint32_t flags, unsigned *access)
+{
+    bool reads = (flags & BPF_F_RDONLY) != 0, writes = (flags & BPF_F_WRONLY) != 0;
+
+    if (reads && writes)
+        return -EINVAL;
+    *access = reads ? EBPF_MAY_READ : writes ? EBPF_MAY_WRITE : EBPF_MAY_BOTH;
+    return 0;
+}
+
 /* The caller's log, or none. -EINVAL as Linux's bpf_verifier_log_attr_valid has it. */
 int ebpf_get_log(struct ebpf_log *log, uint64_t buf, uint32_t size, uint32_t level)
 {

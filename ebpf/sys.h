@@ -30,6 +30,7 @@ int ebpf_get_map(struct ebpf_session *session, uint32_t handle, struct ebpf_map 
 int ebpf_get_prog(struct ebpf_session *session, uint32_t handle, struct ebpf_prog **out);
 int ebpf_get_link(struct ebpf_session *session, uint32_t handle, struct ebpf_link **out);
 int ebpf_get_btf(struct ebpf_session *session, uint32_t handle, struct ebpf_btf **out);
+int ebpf_access_from_flags(uint32_t flags, unsigned *access);
 int ebpf_get_log(struct ebpf_log *log, uint64_t buf, uint32_t size, uint32_t level);
 
 #endif

@@ -8,17 +8,6 @@
 #include "ebpf/port.h"
 #include "ebpf/sys.h"
 
-/* Access that flags of a command leave to a handle. -EINVAL when both are taken away. */
-static int access_from_flags(uint32_t flags, unsigned *access)
-{
-    if ((flags & BPF_F_RDONLY) != 0 && (flags & BPF_F_WRONLY) != 0)
-        return -EINVAL;
-    *access = (flags & BPF_F_RDONLY) != 0   ? EBPF_MAY_READ
-              : (flags & BPF_F_WRONLY) != 0 ? EBPF_MAY_WRITE
-                                            : EBPF_MAY_BOTH;
-    return 0;
-}
-
 static int check_btf_attr(const union bpf_attr *attr)
 {
     if (attr->btf_vmlinux_value_type_id != 0)
@@ -35,7 +24,7 @@ long ebpf_cmd_MAP_CREATE(struct ebpf_session *session, union marshal_attr *attr)
     int err = check_btf_attr(a);
 
     if (err == 0)
-        err = access_from_flags(a->map_flags, &access);
+        err = ebpf_access_from_flags(a->map_flags, &access);
     if (err == 0 && (a->btf_key_type_id != 0 || a->btf_value_type_id != 0))
         err = ebpf_get_btf(session, a->btf_fd, &btf);
     if (err == 0 &&

@@ -7,16 +7,12 @@
 #include "ebpf/base.h"
 #include "ebpf/sys.h"
 
-/* What BPF_F_RDONLY and BPF_F_WRONLY leave of a handle's access. */
+/* Flags that may only say how the handle will be used. */
 static int get_access(uint32_t flags, unsigned *access)
 {
-    if ((flags & ~(uint32_t)(BPF_F_RDONLY | BPF_F_WRONLY)) != 0 ||
-        flags == (BPF_F_RDONLY | BPF_F_WRONLY))
+    if ((flags & ~(uint32_t)(BPF_F_RDONLY | BPF_F_WRONLY)) != 0)
         return -EINVAL;
-    *access = flags == BPF_F_RDONLY   ? EBPF_MAY_READ
-              : flags == BPF_F_WRONLY ? EBPF_MAY_WRITE
-                                      : EBPF_MAY_BOTH;
-    return 0;
+    return ebpf_access_from_flags(flags, access);
 }
 
 /* ---- pins -------------------------------------------------------------------------------- */
