@@ -94,6 +94,7 @@ struct skep_sys_info_attr {
     uint64_t map_bytes, map_bytes_limit;
     uint64_t program_runs, program_faults;
     uint64_t rx_packets, rx_bytes, rx_dropped, tx_packets, tx_bytes, tx_dropped;
+    uint64_t xdp_dropped, xdp_tx, xdp_aborted; /* received frames that XDP programs kept back */
     uint64_t datagrams_bad, requests, replays;
     uint32_t progs, maps, links, btfs, sessions, threads;
     uint32_t tracepoints;
@@ -122,7 +123,7 @@ _Static_assert(sizeof(struct skep_close_attr) == 8, "as on the wire");
 _Static_assert(sizeof(struct skep_handle_attr) == 24, "as on the wire");
 _Static_assert(sizeof(struct skep_tracepoint_attr) == 120, "as on the wire");
 _Static_assert(sizeof(struct skep_read_attr) == 40, "as on the wire");
-_Static_assert(sizeof(struct skep_sys_info_attr) == 384, "as on the wire");
+_Static_assert(sizeof(struct skep_sys_info_attr) == 408, "as on the wire");
 _Static_assert(sizeof(struct skep_power_attr) == 8, "as on the wire");
 _Static_assert(sizeof(struct skep_pin_attr) == 264, "as on the wire");
 

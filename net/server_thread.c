@@ -69,6 +69,9 @@ static void fill_in_network(struct skep_sys_info_attr *info)
         info->tx_packets += dev->stats.tx_packets;
         info->tx_bytes += dev->stats.tx_bytes;
         info->tx_dropped += dev->stats.tx_dropped;
+        info->xdp_dropped += dev->stats.xdp_dropped;
+        info->xdp_tx += dev->stats.xdp_tx;
+        info->xdp_aborted += dev->stats.xdp_aborted;
     }
 }
 

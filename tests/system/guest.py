@@ -33,11 +33,12 @@ class GuestError(Exception):
 
 
 class Guest:
-    def __init__(self, boot="iso", append="", qemu=(), limit=120, netdev=None):
+    def __init__(self, boot="iso", append="", qemu=(), limit=120, netdev=None, build=BUILD):
         """boot: "iso" (GRUB) or "pvh". append: kernel command line. qemu: further options.
-        limit: seconds until the whole machine is ended. netdev: another -netdev than user."""
+        limit: seconds until the whole machine is ended. netdev: another -netdev than user.
+        build: folder of the image."""
         self.boot, self.append, self.extra = boot, append, list(qemu)
-        self.limit, self.netdev = limit, netdev
+        self.limit, self.netdev, self.build = limit, netdev, build
         self.port = free_port(socket.SOCK_DGRAM)
         self.echo_port = free_port(socket.SOCK_DGRAM)
         self.tftp_port = free_port(socket.SOCK_DGRAM)
@@ -60,8 +61,8 @@ class Guest:
                         "--tftp-port", str(self.tftp_port), "--http-port", str(self.http_port)]
         command += ["--"] + self.extra
         self.process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, start_new_session=True)
+            command, cwd=ROOT, env=dict(os.environ, O=self.build), stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
         self.reader = threading.Thread(target=self._read_console, daemon=True)
         self.reader.start()
         return self
@@ -179,6 +180,17 @@ class Guest:
                 return sock.recv(65536)
             except socket.timeout:
                 return None
+
+
+def compile_program(name, folder):
+    """tests/system/NAME.bpf.c as an object file in folder; its path."""
+    output = os.path.join(folder, name + ".bpf.o")
+    multiarch = subprocess.run(["gcc", "-print-multiarch"], capture_output=True, text=True,
+                               check=True).stdout.strip()
+    subprocess.run(["clang", "-g", "-O2", "-target", "bpf", "-Wall", "-Wextra", "-Werror",
+                    "-idirafter", f"/usr/include/{multiarch}", "-c", "-o", output,
+                    os.path.join(ROOT, "tests", "system", name + ".bpf.c")], check=True)
+    return output
 
 
 def work_folder():

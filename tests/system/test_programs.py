@@ -10,21 +10,10 @@ import threading
 import time
 import unittest
 
-from guest import BUILD, ROOT, SKEPCTL, Guest, free_port, work_folder
+from guest import BUILD, SKEPCTL, Guest, compile_program, free_port, work_folder
 
 OPENAT = os.path.join(BUILD, "progs", "openat.bpf.o")
 PACKETS = os.path.join(BUILD, "progs", "packets.bpf.o")
-
-
-def compile_program(name, folder):
-    """tests/system/NAME.bpf.c as an object file in folder."""
-    output = os.path.join(folder, name + ".bpf.o")
-    multiarch = subprocess.run(["gcc", "-print-multiarch"], capture_output=True, text=True,
-                               check=True).stdout.strip()
-    subprocess.run(["clang", "-g", "-O2", "-target", "bpf", "-Wall", "-Wextra", "-Werror",
-                    "-idirafter", f"/usr/include/{multiarch}", "-c", "-o", output,
-                    os.path.join(ROOT, "tests", "system", name + ".bpf.c")], check=True)
-    return output
 
 
 class Programs(unittest.TestCase):

@@ -48,8 +48,11 @@ static int attach_xdp(int prog_fd, const char *name)
     int link = bpf_link_create(prog_fd, IFINDEX_FIRST, BPF_XDP, NULL);
 
     (void)name;
-    if (link < 0 && errno == ENODEV)
+    if (link < 0 && errno == EINVAL)
         p_err("can't attach to the network card: the guest has none");
+    else if (link < 0 && errno == EBUSY)
+        p_err("can't attach to the network card: it has a program already, and takes one; "
+              "'skepctl link list' shows it");
     else if (link < 0)
         p_err("can't attach to the network card: %s", strerror(errno));
     return link;

@@ -28,6 +28,7 @@ static void info_json(const struct skep_sys_info_attr *info)
     NUMBER(program_runs), NUMBER(program_faults);
     NUMBER(rx_packets), NUMBER(rx_bytes), NUMBER(rx_dropped);
     NUMBER(tx_packets), NUMBER(tx_bytes), NUMBER(tx_dropped);
+    NUMBER(xdp_dropped), NUMBER(xdp_tx), NUMBER(xdp_aborted);
     NUMBER(datagrams_bad), NUMBER(requests), NUMBER(replays);
 #undef NUMBER
     json_end(json, '}');
@@ -61,6 +62,8 @@ static void info_plain(const struct skep_sys_info_attr *info)
            " packets %" PRIu64 "B %" PRIu64 " dropped\n",
            info->rx_packets, info->rx_bytes, info->rx_dropped, info->tx_packets, info->tx_bytes,
            info->tx_dropped);
+    printf("\txdp %" PRIu64 " dropped %" PRIu64 " sent back %" PRIu64 " aborted\n",
+           info->xdp_dropped, info->xdp_tx, info->xdp_aborted);
     printf("\trequests %" PRIu64 "  replays %" PRIu64 "  bad datagrams %" PRIu64 "\n",
            info->requests, info->replays, info->datagrams_bad);
 }
