@@ -140,6 +140,9 @@ static int walk_rule(struct marshal_walk *walk, const struct marshal_rule *rule,
     uint64_t len = 0;
     int err;
 
+    /* Whoever executes the command would take the part that is there for an address. */
+    if (rule->offset < holder->len && holder->len - rule->offset < sizeof(uint64_t))
+        return -EINVAL;
     if (field_u64(holder, rule->offset) == 0 && rule->optional)
         return 0;
     err = rule_length(walk, rule, holder, &type, &len);

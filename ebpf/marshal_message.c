@@ -120,7 +120,8 @@ static int place_local(struct marshal_walk *walk, const struct marshal_holder *h
 /* Finds what a command's attributes point at. attr's pointers are addresses here; the bytes are
  * borrowed until the reply is decoded. attr itself is copied into the plan, where batch.count may
  * be lowered to what a reply can carry.
- * Errors: -EINVAL unknown command, -E2BIG non-zero tail or too long, -EBADF, -EFAULT null pointer.
+ * Errors: -EINVAL unknown command, or an info struct that ends in a pointer, -E2BIG non-zero tail
+ * or too long, -EBADF, -EFAULT null pointer.
  */
 int marshal_plan(uint32_t cmd, const void *attr, uint32_t attr_size, const struct marshal_ops *ops,
                  struct marshal_plan *plan)

@@ -8,6 +8,7 @@
 
 #include "ebpf/base.h"
 #include "ebpf/marshal.h"
+#include "ebpf/marshal_rules.h"
 #include "tests/unit/leakcheck.h"
 
 TestSuite(marshal, .fini = leakcheck);
@@ -293,6 +294,44 @@ Test(marshal, a_short_info_struct_has_no_pointers_beyond_its_end)
     cr_assert_eq(server.count, 1);
 }
 
+Test(marshal, an_info_struct_that_ends_within_a_pointer_is_refused)
+{
+    struct bpf_prog_info info = {0};
+    uint32_t ids[8] = {0};
+    union bpf_attr attr = {.info = {.bpf_fd = 5, .info = ptr(&info)}};
+
+    for (uint32_t cut = 1; cut < 8; cut++) {
+        info.nr_map_ids = 8;
+        info.map_ids = ptr(ids);
+        attr.info.info_len = offsetof(struct bpf_prog_info, map_ids) + cut;
+        cr_assert_eq(send_request(BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr)), -EINVAL);
+    }
+}
+
+Test(marshal, records_of_no_size_are_none)
+{
+    struct bpf_prog_info info = {.nr_func_info = UINT32_MAX, .nr_line_info = UINT32_MAX};
+    uint8_t records[64];
+    union bpf_attr attr = {.info = {.bpf_fd = 5, .info_len = sizeof(info), .info = ptr(&info)}};
+
+    info.func_info = info.line_info = ptr(records);
+    info.line_info_rec_size = 16;
+    cr_assert_eq(send_request(BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr)), -E2BIG);
+    info.nr_line_info = 4 * WIRE_REPLY_MAX / 16;
+    cr_assert_eq(send_request(BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr)), 0);
+    const struct bpf_prog_info *got = at(server.attr.bpf.info.info);
+    cr_assert_eq(got->func_info, 0);
+    cr_assert_gt(got->nr_line_info, 0, "as many as a reply has room for");
+    cr_assert_lt(got->nr_line_info * 16, WIRE_REPLY_MAX);
+
+    /* A batch of elements that have no size, and one of none. */
+    union bpf_attr batch = {.batch = {.map_fd = 9, .count = UINT32_MAX, .keys = ptr(records)}};
+    cr_assert_eq(send_request(BPF_MAP_DELETE_BATCH, &batch, sizeof(batch)), 0);
+    batch.batch.map_fd = 3;
+    batch.batch.count = 0;
+    cr_assert_eq(send_request(BPF_MAP_DELETE_BATCH, &batch, sizeof(batch)), 0);
+}
+
 Test(marshal, xdp_link_info_has_an_interface_where_others_have_a_name)
 {
     struct bpf_link_info info = {0};
@@ -422,10 +461,32 @@ Test(marshal, no_address_leaves_either_end)
     cr_assert_eq(seen.map_ids, 1);
 }
 
+/* Every pointer that a struct holds, as the engine reads it (bytes that did not come are 0), is
+ * null or that of one of the buffers. */
+static void check_pointers(const void *bytes, uint32_t len, const struct marshal_rule *rules,
+                           unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t pointer = 0;
+        bool known = false;
+
+        if (rules[i].offset < len)
+            memcpy(&pointer, (const uint8_t *)bytes + rules[i].offset,
+                   len - rules[i].offset < 8 ? len - rules[i].offset : 8);
+        for (unsigned k = 0; k < server.count; k++)
+            known |= server.buffers[k].offset == rules[i].offset &&
+                     pointer == ptr(server.buffers[k].data);
+        cr_assert(pointer == 0 || known, "0x%lx at offset %u of %u", (unsigned long)pointer,
+                  rules[i].offset, len);
+    }
+}
+
 /* The rule that is held: whatever arrives, decoding ends, stays in bounds (the sanitizers watch),
  * and what it accepts lies within message and arena. */
 static void decode_and_check(uint32_t cmd, uint8_t *message, size_t size)
 {
+    const struct marshal_command *command;
+
     if (marshal_decode_request(cmd, message, size, &ops, arena, sizeof(arena), &server) != 0)
         return;
     for (unsigned i = 0; i < server.count; i++) {
@@ -434,7 +495,12 @@ static void decode_and_check(uint32_t cmd, uint8_t *message, size_t size)
         bool in_arena = data >= arena && data + b->len <= arena + sizeof(arena);
         bool in_message = data >= message && data + b->len <= message + size;
         cr_assert(in_arena || (in_message && b->dir == MARSHAL_IN));
+        if (b->rule->length == INFO_KIND && server.kind != EBPF_LINK)
+            check_pointers(b->data, b->len, marshal_info_rules[server.kind].rules,
+                           marshal_info_rules[server.kind].count);
     }
+    command = marshal_find_command(cmd);
+    check_pointers(&server.attr, sizeof(server.attr), command->rules, command->nr_rules);
     cr_assert_geq(marshal_encode_reply(&server, 0, reply, sizeof(reply)), 0,
                   "an accepted command's reply fits");
 }
@@ -486,6 +552,13 @@ Test(marshal, survives_corrupted_requests)
         cr_assert_eq(marshal_encode_request(&client, message, size), (long)size);
         for (int flips = rand() % 4 + 1; flips > 0; flips--)
             message[(size_t)rand() % size] = (uint8_t)rand();
+        if (cmd == BPF_OBJ_GET_INFO_BY_FD && rand() % 2 == 0) {
+            struct marshal_part *part = (void *)(message + 8 + round_up_to(sizeof(ask), 8));
+            union bpf_attr *said = (void *)(message + 8);
+
+            part->len = said->info.info_len = (uint32_t)rand() % sizeof(info);
+            size = (size_t)((uint8_t *)part - message) + 8 + round_up_to(part->len, 8);
+        }
         if (rand() % 4 == 0)
             size = (size_t)rand() % size;
         decode_and_check(cmd, message, size);
