@@ -89,6 +89,9 @@ struct ebpf_map {
     bool frozen;          /* clients may no longer write */
     struct ebpf_btf *btf; /* holds a reference; NULL without */
     uint32_t btf_key_type_id, btf_value_type_id;
+    /* Where a value holds a struct bpf_spin_lock or bpf_timer, as its BTF says; -1: it does not.
+     * Clients read zeros there and do not write it; programs' updates do not either. */
+    int32_t lock_offset, timer_offset;
     uint64_t bytes; /* what it is accounted for */
     void *impl;     /* the type's own state */
 };
@@ -112,6 +115,11 @@ int ebpf_map_write_object(struct ebpf_map *map, const void *key, struct ebpf_obj
 struct ebpf_map *ebpf_maps_owner(struct ebpf_map *const *maps, uint32_t count, uintptr_t addr,
                                  size_t len);
 bool ebpf_maps_include(struct ebpf_map *const *maps, uint32_t count, uintptr_t value);
+
+/* What perf_event_output and get_stackid do once they have their data; map is of that type. Both
+ * take the lock. Any context. */
+long ebpf_perf_output(struct ebpf_map *map, uint64_t flags, const void *data, uint64_t size);
+long ebpf_stack_id(struct ebpf_map *map, const uint64_t *ips, uint32_t count, uint64_t flags);
 
 void *ebpf_map_alloc(struct ebpf_map *map, size_t size);
 void ebpf_map_free(struct ebpf_map *map, void *block, size_t size);
