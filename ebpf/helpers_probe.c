@@ -18,11 +18,22 @@ static uint64_t read_bytes(void *dst, uint32_t size, const void *src)
     return (uint64_t)(int64_t)err;
 }
 
+/* Bytes up to and with the first NUL; n when there is none. */
+static uint32_t string_bytes(const char *text, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (text[i] == 0)
+            return i + 1;
+    return n;
+}
+
 /* Copies a string of at most size - 1 characters and its NUL from memory that may not be mapped;
- * a longer one is cut. Returns the bytes written, NUL included; 0 when size is 0; -EFAULT with an
- * empty string in dst. Any context. */
+ * a longer one is cut. What stands in dst behind the NUL stays as it is, so that a cleared buffer
+ * is a key that compares equal. Returns the bytes written, NUL included; 0 when size is 0; -EFAULT
+ * with dst cleared. Any context. */
 long ebpf_read_string(char *dst, uint32_t size, const char *src)
 {
+    char piece[CHUNK];
     uint32_t done = 0;
 
     while (done < size) {
@@ -30,13 +41,15 @@ long ebpf_read_string(char *dst, uint32_t size, const char *src)
 
         if (n > size - done)
             n = size - done;
-        if (port_read_safe(dst + done, src + done, n)) {
+        if (port_read_safe(piece, src + done, n)) {
             __builtin_memset(dst, 0, size);
             return -EFAULT;
         }
-        for (uint32_t i = 0; i < n; i++, done++)
-            if (dst[done] == 0)
-                return done + 1;
+        uint32_t used = string_bytes(piece, n);
+        __builtin_memcpy(dst + done, piece, used);
+        done += used;
+        if (piece[used - 1] == 0)
+            return done;
     }
     if (size)
         dst[size - 1] = 0;
