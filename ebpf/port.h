@@ -28,6 +28,10 @@ void *port_exec_alloc(size_t size);
 int port_exec_seal(void *code, size_t size);
 void port_exec_free(void *code, size_t size);
 
+/* What the CPU can do beyond x86-64's first version, a bit each. */
+enum { PORT_CPU_BMI2 = 1, PORT_CPU_MOVBE = 2 };
+uint32_t port_cpu_features(void);
+
 uint64_t port_time_ns(void); /* CLOCK_MONOTONIC since boot */
 uint32_t port_cpu_id(void);
 uint64_t port_random(void);

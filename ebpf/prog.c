@@ -7,8 +7,10 @@
 #include "ebpf/base.h"
 #include "ebpf/context.h"
 #include "ebpf/decode.h"
+#include "ebpf/engine.h"
 #include "ebpf/map.h"
 #include "ebpf/port.h"
+#include "ebpf/proof.h"
 #include "ebpf/sha1.h"
 
 void ebpf_prog_get(struct ebpf_prog *prog)
@@ -44,6 +46,10 @@ void ebpf_log_write(struct ebpf_log *log, const char *fmt, ...)
 /* Everything that create made, in any state of completion. */
 static void free_prog(struct ebpf_prog *prog)
 {
+    ebpf_engine_release(prog);
+    if (prog->proof)
+        port_free(prog->proof->slots);
+    port_free(prog->proof);
     for (uint32_t i = 0; i < prog->nr_maps; i++)
         ebpf_map_put(prog->maps[i]);
     if (prog->btf)

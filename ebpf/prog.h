@@ -13,6 +13,12 @@
 
 struct ebpf_map;
 struct ebpf_btf;
+struct ebpf_proof;
+struct ebpf_lowered;
+struct ebpf_jit;
+
+/* How a program runs. All give the same results; only the first takes what is not verified. */
+enum ebpf_engine { EBPF_CHECKED, EBPF_INTERP, EBPF_JIT };
 
 /* Skep's own program type, for skep-vm and tests: r1 is memory, r2 its length. */
 #define EBPF_PROG_TYPE_MEM 63u
@@ -39,6 +45,10 @@ struct ebpf_prog {
     uint64_t run_cnt, run_time_ns, recursion_misses, faults;
     char last_fault[224]; /* why the last run that faulted did; "" when none */
     bool running;
+    struct ebpf_proof *proof;          /* what the verifier proved; NULL: not verified */
+    enum ebpf_engine engine;           /* what runs it: checked without a proof */
+    struct ebpf_lowered *lowered;      /* ebpf/engine.c's; NULL while checked */
+    struct ebpf_jit *jit;              /* likewise; NULL unless JIT */
 };
 
 void ebpf_btf_get(struct ebpf_btf *btf); /* btf.c */
@@ -84,6 +94,10 @@ void ebpf_log_write(struct ebpf_log *log, const char *fmt, ...)
  * context. */
 int ebpf_prog_run(struct ebpf_prog *prog, void *ctx, uint32_t ctx_size, uint64_t cookie,
                   uint64_t *result);
+
+/* Likewise `times` in a row, stopping at the first failure; *ns is what they took together. */
+int ebpf_prog_run_repeated(struct ebpf_prog *prog, void *ctx, uint32_t ctx_size, uint32_t times,
+                           uint64_t *result, uint64_t *ns);
 
 /* PROG_TEST_RUN. What is passed in is copied; the out buffers are the caller's. */
 struct ebpf_test_run {

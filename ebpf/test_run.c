@@ -30,17 +30,8 @@ struct bench {
 
 static int repeat(struct bench *b, void *ctx, uint32_t ctx_size)
 {
-    uint32_t times = b->run->repeat ? b->run->repeat : 1;
-    uint64_t start = port_time_ns(), before = b->prog->run_time_ns;
-    int err = 0;
-
-    for (uint32_t i = 0; i < times && !err; i++) {
-        if (b->run->limit_ns && b->prog->run_time_ns - before > b->run->limit_ns)
-            return -EINTR;
-        err = ebpf_prog_run(b->prog, ctx, ctx_size, 0, &b->run->result);
-    }
-    b->run->total_ns = port_time_ns() - start;
-    return err;
+    return ebpf_prog_run_repeated(b->prog, ctx, ctx_size, b->run->repeat ? b->run->repeat : 1,
+                                  &b->run->result, &b->run->total_ns);
 }
 
 /* Gives [data, data + size) to an out buffer with *room bytes; *room becomes size. */

@@ -96,6 +96,11 @@ uint32_t port_cpu_id(void)
     return arch_cpu_id();
 }
 
+uint32_t port_cpu_features(void)
+{
+    return (arch_cpu_has_bmi2() ? PORT_CPU_BMI2 : 0) | (arch_cpu_has_movbe() ? PORT_CPU_MOVBE : 0);
+}
+
 /* A 64-bit random number. Any context. */
 uint64_t port_random(void)
 {

@@ -99,6 +99,8 @@ void arch_apic_init(void);
 /* One line for the boot log: vendor, model, features that matter. Writes at most size bytes. */
 void arch_cpu_describe(char *buf, size_t size);
 bool arch_cpu_has_rdrand(void);
+bool arch_cpu_has_bmi2(void);
+bool arch_cpu_has_movbe(void);
 /* A hardware random number; false when the CPU has none or it failed ten times. */
 bool arch_rdrand(uint64_t *out);
 

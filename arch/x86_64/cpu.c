@@ -14,6 +14,7 @@
 #define CPUID_EXTENDED  0x80000000
 #define CPUID_BRAND     0x80000002
 #define CPUID_POWER     0x80000007
+#define CPUID_EBX       1
 #define CPUID_ECX       2
 #define CPUID_EDX       3
 #define RDRAND_BIT      30
@@ -114,6 +115,18 @@ void arch_cpu_describe(char *buf, size_t size)
         text_add(&text, " ");
         text_add(&text, features[i].name);
     }
+}
+
+/* Shifts by any register (shlx) and rotates into another one (rorx). */
+bool arch_cpu_has_bmi2(void)
+{
+    return has_feature(&(struct cpu_feature){"bmi2", 7, CPUID_EBX, 8});
+}
+
+/* Loads that reverse the bytes. */
+bool arch_cpu_has_movbe(void)
+{
+    return has_feature(&(struct cpu_feature){"movbe", CPUID_FEATURES, CPUID_ECX, 22});
 }
 
 bool arch_cpu_has_rdrand(void)

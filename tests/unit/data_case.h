@@ -5,10 +5,10 @@
  *     -- SECTION [value]      the value may also be the lines that follow
  *
  * Sections: type (mem unless said), maps (a line each: TYPE KEY VALUE ENTRIES [FLAGS]), budget,
- * license (GPL unless said), asm or raw (hex, slots in order), mem (hex; the packet for xdp and
- * socket_filter), ctx (hex). Then what must come of it: result (r0, 64 bits), after (memory then,
- * hex), trace (what was printed), or error (a part of the load's log) or fault (of the run's
- * description).
+ * license (GPL unless said), engines (checked: what no verifier would let through), asm or raw
+ * (hex, slots in order), mem (hex; the packet for xdp and socket_filter), ctx (hex). Then what must
+ * come of it: result (r0, 64 bits), after (memory then, hex), trace (what was printed), or error (a
+ * part of the load's log) or fault (of the run's description).
  */
 #ifndef SKEP_TESTS_DATA_CASE_H
 #define SKEP_TESTS_DATA_CASE_H
@@ -28,7 +28,7 @@ struct data_bytes {
 /* Text fields are NULL when the case does not have the section. */
 struct data_case {
     char *file, *name, *rule;
-    char *type, *maps, *license, *asm_text, *raw, *result, *trace, *error, *fault;
+    char *type, *maps, *license, *asm_text, *raw, *result, *engines, *trace, *error, *fault;
     uint32_t budget; /* 0: the default */
     struct data_bytes mem, ctx, after;
     struct bpf_insn *insns;

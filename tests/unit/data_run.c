@@ -7,9 +7,11 @@
 #include <string.h>
 
 #include "ebpf/context.h"
+#include "ebpf/engine.h"
 #include "ebpf/map.h"
 #include "ebpf/prog.h"
 #include "tests/unit/data_case.h"
+#include "tests/unit/naive_proof.h"
 #include "user/vm/host_port.h"
 
 #define MAPS_MAX 8u
@@ -131,7 +133,22 @@ static int run_loaded(const struct data_case *c, struct ebpf_prog *prog, char *w
     return verdict;
 }
 
-int data_run(const struct data_case *c, char *why, size_t size)
+/* A program that the verifier did not see gets a proof that claims nothing. */
+static int prepare(struct ebpf_prog *prog, enum ebpf_engine engine)
+{
+    if (!prog->proof)
+        prog->proof = naive_proof(prog);
+    return ebpf_engine_prepare(prog, engine);
+}
+
+/* Cases that end in a fault are for the checked interpreter alone: nothing verified faults. */
+static bool engine_takes(const struct data_case *c, enum ebpf_engine engine)
+{
+    return engine == EBPF_CHECKED || (!c->fault && !c->error && !c->engines);
+}
+
+/* Runs the case in one engine. */
+static int run_in(const struct data_case *c, enum ebpf_engine engine, char *why, size_t size)
 {
     struct ebpf_map *maps[MAPS_MAX] = {0};
     char log_text[LOG_SIZE] = "";
@@ -158,6 +175,8 @@ int data_run(const struct data_case *c, char *why, size_t size)
                       : FAIL(why, size, "load gives %d, log \"%s\"", err, log_text);
     else if (err)
         verdict = FAIL(why, size, "load gives %d, log \"%s\"", err, log_text);
+    else if (prepare(prog, engine))
+        verdict = FAIL(why, size, "the program cannot be compiled");
     else
         verdict = run_loaded(c, prog, why, size);
     if (prog)
@@ -165,4 +184,17 @@ int data_run(const struct data_case *c, char *why, size_t size)
     for (unsigned i = 0; i < MAPS_MAX; i++)
         ebpf_map_put(maps[i]);
     return verdict;
+}
+
+int data_run(const struct data_case *c, char *why, size_t size)
+{
+    static const char *const names[] = {" (checked)", " (interp)", " (jit)"};
+
+    for (enum ebpf_engine engine = EBPF_CHECKED; engine <= EBPF_JIT; engine++) {
+        if (engine_takes(c, engine) && run_in(c, engine, why, size)) {
+            strncat(why, names[engine], size - strlen(why) - 1);
+            return -1;
+        }
+    }
+    return 0;
 }

@@ -68,9 +68,12 @@ UNIT_libskep := user/lib/skep.c user/lib/skep_exchange.c user/lib/channel_udp.c 
 
 UNIT_scalar := ebpf/scalar.c ebpf/scalar_branch.c
 
+# Random programs in every engine.
+UNIT_engines := $(ENGINE_ALONE) tests/unit/naive_proof.c tests/unit/random_program.c
+
 # Programs as data (tests/data), run by the engine.
 UNIT_data := $(ENGINE_ALONE) user/vm/asm.c \
-	tests/unit/data_case.c tests/unit/data_run.c
+	tests/unit/data_case.c tests/unit/data_run.c tests/unit/naive_proof.c
 UNIT_sched      := kernel/thread.c kernel/sched.c kernel/waitq.c kernel/timer.c kernel/heap.c \
 	kernel/page.c kernel/text.c $(HOST_KERNEL)
 UNIT_engine := $(ENGINE_ALONE) user/vm/asm.c

@@ -3,6 +3,7 @@
  * unit tests and skep-vm; single-threaded like the guest's one CPU.
  */
 #define _GNU_SOURCE
+#include <cpuid.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,6 +109,18 @@ uint64_t host_timer_deadline(void)
 uint32_t arch_cpu_id(void)
 {
     return 0;
+}
+
+bool arch_cpu_has_bmi2(void)
+{
+    return __builtin_cpu_supports("bmi2");
+}
+
+bool arch_cpu_has_movbe(void)
+{
+    unsigned eax, ebx, ecx = 0, edx;
+
+    return __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & bit_MOVBE);
 }
 
 bool arch_cpu_has_rdrand(void)

@@ -3,6 +3,7 @@
  * preemption only check that calls balance. What is attached to events is host_events.c's.
  */
 #define _GNU_SOURCE
+#include <cpuid.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,6 +129,15 @@ uint64_t port_time_ns(void)
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint32_t port_cpu_features(void)
+{
+    unsigned eax, ebx, ecx = 0, edx;
+
+    __get_cpuid(1, &eax, &ebx, &ecx, &edx);
+    return (__builtin_cpu_supports("bmi2") ? PORT_CPU_BMI2 : 0) |
+           (ecx & bit_MOVBE ? PORT_CPU_MOVBE : 0);
 }
 
 uint32_t port_cpu_id(void)

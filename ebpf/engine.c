@@ -1,0 +1,96 @@
+/*
+ * The engines of verified programs: see engine.h. A tail call may lead from one engine into
+ * another; the program that it leads to runs in its own.
+ */
+#include "ebpf/engine.h"
+
+#include <linux/errno.h>
+
+#include "ebpf/base.h"
+#include "ebpf/context.h"
+#include "ebpf/helper.h"
+#include "ebpf/interp_fast.h"
+#include "ebpf/jit.h"
+#include "ebpf/lower.h"
+#include "ebpf/map.h"
+#include "ebpf/port.h"
+
+/* Makes a verified program ready to run in an engine, instead of the one it had. -EINVAL without a
+ * proof, -ENOMEM; the program is then as before. Not while it runs. Thread context. */
+int ebpf_engine_prepare(struct ebpf_prog *prog, enum ebpf_engine engine)
+{
+    struct ebpf_lowered *lowered = NULL;
+    struct ebpf_jit *jit = NULL;
+    int err = 0;
+
+    if (engine != EBPF_CHECKED) {
+        err = prog->proof ? ebpf_lower(prog, prog->proof, LOWER_ALL, &lowered) : -EINVAL;
+        if (!err && engine == EBPF_JIT)
+            err = ebpf_jit_compile(prog, lowered, port_cpu_features(), &jit);
+    }
+    if (err) {
+        ebpf_lower_free(lowered);
+        return err;
+    }
+    ebpf_engine_release(prog);
+    if (engine == EBPF_JIT) {
+        ebpf_lower_free(lowered);
+        lowered = NULL;
+    }
+    prog->lowered = lowered;
+    prog->jit = jit;
+    prog->engine = engine;
+    return 0;
+}
+
+/* Back to the checked interpreter. */
+void ebpf_engine_release(struct ebpf_prog *prog)
+{
+    ebpf_lower_free(prog->lowered);
+    ebpf_jit_free(prog->jit);
+    prog->lowered = NULL;
+    prog->jit = NULL;
+    prog->engine = EBPF_CHECKED;
+}
+
+/* Runs run->prog, which is ready, on run->ctx. Its r0. stack_end is the interpreter's (see
+ * interp_fast.h); machine code uses the machine's. */
+uint64_t ebpf_engine_run(struct ebpf_run *run, uint8_t *stack_end)
+{
+    const struct ebpf_prog *prog = run->prog;
+    uint64_t r1 = (uintptr_t)run->ctx, r2 = 0;
+
+    if (prog->type == EBPF_PROG_TYPE_MEM) {
+        uintptr_t start, end;
+
+        ebpf_context_packet(prog->type, run->ctx, &start, &end);
+        r1 = start;
+        r2 = end - start;
+    }
+    return prog->engine == EBPF_JIT ? ebpf_jit_entry_of(prog->jit)(r1, r2)
+                                    : ebpf_fast_run(run, prog->lowered, r1, r2, stack_end);
+}
+
+/* As on Linux, where a program array holds programs of one kind: those of another engine count as
+ * absent. */
+struct ebpf_prog *ebpf_engine_tail_target(struct ebpf_run *run, struct ebpf_map *map,
+                                          uint32_t index)
+{
+    struct ebpf_prog *target = map->ops->prog_at(map, index);
+
+    if (!target || target->type != run->prog->type || target->engine != run->prog->engine ||
+        run->tail_calls == ISA_TAIL_CALLS_MAX)
+        return NULL;
+    run->tail_calls++;
+    return target;
+}
+
+/* Called by machine code: {0, 0} when the call falls through. */
+struct ebpf_tail_target ebpf_jit_tail_call(uint64_t ctx, uint64_t map, uint64_t index)
+{
+    const struct ebpf_prog *target =
+        ebpf_engine_tail_target(ebpf_run_current(), (struct ebpf_map *)map, (uint32_t)index);
+
+    return target ? (struct ebpf_tail_target){(uintptr_t)target->jit->code, ctx}
+                  : (struct ebpf_tail_target){0, 0};
+}

@@ -1,0 +1,23 @@
+/*
+ * The engines of verified programs: making a program ready for one, and running it. Called by
+ * prog.c at load and run.c at each run. Unverified programs are interp_checked.h's.
+ */
+#ifndef SKEP_EBPF_ENGINE_H
+#define SKEP_EBPF_ENGINE_H
+
+#include <stdint.h>
+
+#include "ebpf/prog.h"
+
+struct ebpf_run;
+
+int ebpf_engine_prepare(struct ebpf_prog *prog, enum ebpf_engine engine);
+void ebpf_engine_release(struct ebpf_prog *prog);
+uint64_t ebpf_engine_run(struct ebpf_run *run, uint8_t *stack_end);
+
+/* Tail calls: the program at index if one may go there now, which is counted; else NULL. */
+struct ebpf_map;
+struct ebpf_prog *ebpf_engine_tail_target(struct ebpf_run *run, struct ebpf_map *map,
+                                          uint32_t index);
+
+#endif

@@ -1,0 +1,236 @@
+/*
+ * Lowering: copies the decoded program, notes its functions and jump targets, turns context loads
+ * into loads from the machine's own struct, and runs the passes. Called by prog.c after the
+ * verifier.
+ */
+#include "ebpf/lower_internal.h"
+
+#include <linux/errno.h>
+
+#include "ebpf/base.h"
+#include "ebpf/context.h"
+#include "ebpf/ebpf.h"
+#include "ebpf/port.h"
+#include "ebpf/prog.h"
+
+/* ---- structure ------------------------------------------------------------------------------- */
+
+static bool jumps(uint16_t op)
+{
+    return op == OP_JA || op == OP_MAY_GOTO || low_is_conditional(op);
+}
+
+/* Marks targets and functions, counts what needs a fixup. */
+static void mark(struct lowering *l)
+{
+    uint8_t *flags = l->low->flags;
+
+    flags[0] |= LOW_FUNCTION;
+    for (uint32_t slot = 0; slot < l->nr; slot++) {
+        const struct ebpf_decoded *i = &l->code[slot];
+
+        if (i->op == OP_CALL_LOCAL)
+            flags[i->off] |= LOW_FUNCTION;
+        else if (jumps(i->op))
+            flags[i->off] |= LOW_TARGET;
+        l->low->nr_fixups += jumps(i->op) || (i->op >= OP_CALL_HELPER && i->op <= OP_EXIT);
+        if (l->proof->slots[slot].divisor_nonzero)
+            flags[slot] |= LOW_NONZERO;
+    }
+    for (uint32_t slot = 0; slot < l->nr; slot++)
+        l->low->nr_functions += flags[slot] & LOW_FUNCTION ? 1 : 0;
+}
+
+/* An access through r10 itself, which does not let its value out. */
+static bool is_stack_access(const struct ebpf_decoded *i)
+{
+    if (i->op >= OP_LDX_B && i->op <= OP_ST_DW && (i->op - OP_LDX_B) % 3 != 0)
+        return i->dst == ISA_FP && ((i->op - OP_LDX_B) % 3 == 2 || i->src != ISA_FP);
+    if (i->op >= OP_LDX_B && i->op <= OP_LDSX_W)
+        return i->src == ISA_FP;
+    return i->op >= OP_ATOMIC_ADD64 && i->op <= OP_ATOMIC_CMPXCHG32 && i->dst == ISA_FP &&
+           i->src != ISA_FP;
+}
+
+/* What a function needs of a frame. Where its frame pointer goes to a register, anything on its
+ * stack may be used. */
+static void describe(struct lowering *l, struct low_function *f)
+{
+    bool escapes = false;
+
+    f->written = f->stack = 0;
+    f->uses_fp = f->calls = f->may_goto = false;
+    for (uint32_t slot = f->first; slot < f->end; slot++) {
+        const struct ebpf_decoded *i = &l->code[slot];
+        struct low_effect e = low_effect(i);
+        bool call = (e.writes & LOW_CLOBBERED) == LOW_CLOBBERED;
+
+        f->written |= e.writes;
+        f->calls |= call && i->op != LOW_ARRAY_LOOKUP;
+        f->may_goto |= i->op == OP_MAY_GOTO;
+        if (!(e.reads >> ISA_FP & 1))
+            continue;
+        f->uses_fp = true;
+        if (is_stack_access(i) && i->off < 0 && i->off >= -(int32_t)ISA_STACK_SIZE)
+            f->stack = -i->off > f->stack ? (uint16_t)-i->off : f->stack;
+        else
+            escapes = true;
+    }
+    if (escapes)
+        f->stack = ISA_STACK_SIZE;
+    f->zero_stack = f->stack && l->proof->reads_unwritten_stack;
+}
+
+static int find_functions(struct lowering *l)
+{
+    struct low_function *f;
+    uint32_t n = 0;
+
+    l->low->functions = port_alloc(l->low->nr_functions * sizeof(l->low->functions[0]));
+    if (!l->low->functions)
+        return -ENOMEM;
+    f = l->low->functions;
+    for (uint32_t slot = 0; slot < l->nr; slot++) {
+        if (!(l->low->flags[slot] & LOW_FUNCTION))
+            continue;
+        if (n)
+            f[n - 1].end = slot;
+        f[n++].first = slot;
+    }
+    f[n - 1].end = l->nr;
+    return 0;
+}
+
+/* The number of the function that begins at a slot. */
+static uint32_t function_at(const struct ebpf_lowered *low, uint32_t slot)
+{
+    uint32_t from = 0, to = low->nr_functions;
+
+    while (to - from > 1) {
+        uint32_t middle = from + (to - from) / 2;
+
+        if (low->functions[middle].first <= slot)
+            from = middle;
+        else
+            to = middle;
+    }
+    return from;
+}
+
+/* ---- context --------------------------------------------------------------------------------- */
+
+/* Loads and stores come in threes, by size: load, store of a register, store of a constant. */
+enum access { LOAD, STORE, STORE_CONST };
+
+static bool is_plain_access(uint16_t op)
+{
+    return op >= OP_LDX_B && op <= OP_ST_DW;
+}
+
+/* Bytes that a load or store touches; 0 for anything else. */
+static uint32_t access_size(uint16_t op)
+{
+    if (is_plain_access(op))
+        return 1u << (op - OP_LDX_B) / 3;
+    return op >= OP_LDSX_B && op <= OP_LDSX_W ? 1u << (op - OP_LDSX_B) : 0;
+}
+
+/* Where the field that a context access names really is, and how wide. */
+static void lower_context_access(const struct ebpf_context *context, struct ebpf_decoded *i)
+{
+    static union {
+        struct ebpf_xdp xdp;
+        struct ebpf_skb skb;
+    } start; /* only its address is used */
+    uint32_t size = access_size(i->op);
+    bool write = is_plain_access(i->op) && (i->op - OP_LDX_B) % 3 != LOAD;
+    struct ebpf_ctx_slot at;
+
+    if (ebpf_context_size(context, UINT32_MAX) == UINT32_MAX)
+        return; /* a record is what it looks like */
+    if (ebpf_context_access(context, &start, UINT32_MAX, (uint64_t)i->off, size, write, &at))
+        port_fatal("lower: context access at offset %d", i->off);
+    i->off = (int32_t)((uint8_t *)at.addr - (uint8_t *)&start);
+    if (at.pointer)
+        i->op = OP_LDX_DW;
+}
+
+static void lower_context(struct lowering *l)
+{
+    const struct ebpf_context *context = ebpf_context_get(l->prog->type);
+
+    for (uint32_t slot = 0; slot < l->nr; slot++)
+        if (l->proof->slots[slot].memory == PROOF_MEM_CTX && access_size(l->code[slot].op))
+            lower_context_access(context, &l->code[slot]);
+}
+
+/* ---- the whole ------------------------------------------------------------------------------- */
+
+static int allocate(struct lowering *l)
+{
+    struct ebpf_lowered *low = l->low;
+
+    low->nr = l->nr;
+    low->code = l->code = port_alloc(l->nr * sizeof(l->code[0]));
+    low->flags = port_alloc(l->nr);
+    low->live = port_alloc(l->nr * sizeof(low->live[0]));
+    if (!low->code || !low->flags || !low->live)
+        return -ENOMEM;
+    __builtin_memcpy(l->code, l->prog->decoded, l->nr * sizeof(l->code[0]));
+    return 0;
+}
+
+static void run_passes(struct lowering *l)
+{
+    low_liveness(l, true);
+    low_branches(l);
+}
+
+/* Makes the lowered form of a verified program; passes are LOWER_ALL or LOWER_NONE. The caller
+ * frees *out. 0 or -ENOMEM. Thread context. */
+int ebpf_lower(const struct ebpf_prog *prog, const struct ebpf_proof *proof, int passes,
+               struct ebpf_lowered **out)
+{
+    struct lowering l = {.prog = prog, .proof = proof, .nr = prog->nr_insns};
+    int err = -ENOMEM;
+
+    l.low = port_alloc(sizeof(*l.low));
+    if (!l.low)
+        return err;
+    err = allocate(&l);
+    if (!err) {
+        lower_context(&l);
+        mark(&l);
+        err = find_functions(&l);
+    }
+    if (err) {
+        ebpf_lower_free(l.low);
+        return err;
+    }
+    if (passes != LOWER_NONE)
+        run_passes(&l);
+    l.low->zero_stack = proof->reads_unwritten_stack;
+    low_liveness(&l, false);
+    for (uint32_t n = 0; n < l.low->nr_functions; n++)
+        describe(&l, &l.low->functions[n]);
+    for (uint32_t slot = 0; slot < l.nr; slot++)
+        if (l.code[slot].op == OP_CALL_LOCAL)
+            l.code[slot].imm = function_at(l.low, (uint32_t)l.code[slot].off);
+    *out = l.low;
+    return 0;
+}
+
+void ebpf_lower_free(struct ebpf_lowered *low)
+{
+    if (!low)
+        return;
+    for (uint32_t n = 0; n < low->nr_switches; n++)
+        port_free(low->switches[n].slots);
+    port_free(low->switches);
+    port_free(low->lookups);
+    port_free(low->functions);
+    port_free(low->code);
+    port_free(low->flags);
+    port_free(low->live);
+    port_free(low);
+}
