@@ -27,6 +27,7 @@ MAKEFLAGS += --no-builtin-rules
 include scripts/guest.mk
 include scripts/host.mk
 include scripts/serve.mk
+include scripts/docs.mk
 include scripts/tests.mk
 
 .PHONY: setup doctor clean

@@ -31,11 +31,6 @@ $(O)/skepctl: $(SKEPCTL_OBJS)
 # What tests/system/test_client.py talks to.
 SYSTEM_TOOLS += $(O)/skep-serve
 
-.PHONY: reference
-reference: $(O)/skepctl ## write the reference pages that are made from tables
-	@mkdir -p docs/reference
-	$(Q)$(O)/skepctl help reference >docs/reference/skepctl.md
-
 .PHONY: skepctl
 skepctl: $(O)/skepctl ## build the client
 
