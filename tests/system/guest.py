@@ -60,12 +60,30 @@ class Guest:
             command += ["--client-port", str(self.port), "--echo-port", str(self.echo_port),
                         "--tftp-port", str(self.tftp_port), "--http-port", str(self.http_port)]
         command += ["--"] + self.extra
+        if threading.current_thread() is threading.main_thread():
+            self._start_uninterrupted(command)
+        else:
+            self._start(command)
+        return self
+
+    def _start_uninterrupted(self, command):
+        """A Ctrl-C while QEMU starts counts once it is known, so that it can be ended."""
+        interrupts = []
+        before = signal.signal(signal.SIGINT, lambda *_: interrupts.append(True))
+        try:
+            self._start(command)
+        finally:
+            signal.signal(signal.SIGINT, before)
+        if interrupts:
+            self.end()
+            raise KeyboardInterrupt
+
+    def _start(self, command):
         self.process = subprocess.Popen(
             command, cwd=ROOT, env=dict(os.environ, O=self.build), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
         self.reader = threading.Thread(target=self._read_console, daemon=True)
         self.reader.start()
-        return self
 
     def __exit__(self, *_):
         self.end()
