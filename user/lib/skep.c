@@ -113,10 +113,11 @@ static int send_plan(struct skep *skep, const struct marshal_plan *plan, void *a
                      unsigned timeout_ms, long *result)
 {
     size_t size = marshal_request_size(plan);
-    struct skep_reply reply;
+    struct skep_reply reply = {0};
     uint8_t *message;
     int err = 0;
 
+    *result = 0;
     if (size > WIRE_MESSAGE_MAX)
         return skep_fail(skep, -E2BIG, "%s: %zu bytes are more than the %u that a request may have",
                          marshal_command_name(plan->cmd), size, WIRE_MESSAGE_MAX);
