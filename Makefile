@@ -28,7 +28,9 @@ include scripts/guest.mk
 include scripts/host.mk
 include scripts/serve.mk
 include scripts/docs.mk
+include scripts/bench.mk
 include scripts/tests.mk
+include scripts/linux.mk
 
 .PHONY: setup doctor clean
 setup: ## install what is missing (packages, pinned sources); quick when nothing is

@@ -8,7 +8,7 @@
 
 #include "ebpf/base.h"
 #include "ebpf/context.h"
-#include "ebpf/helper.h"
+#include "ebpf/helpers.h"
 #include "ebpf/interp_fast.h"
 #include "ebpf/jit.h"
 #include "ebpf/lower.h"
@@ -53,9 +53,38 @@ void ebpf_engine_release(struct ebpf_prog *prog)
     prog->engine = EBPF_CHECKED;
 }
 
-/* Runs run->prog, which is ready, on run->ctx. Its r0. stack_end is the interpreter's (see
- * interp_fast.h); machine code uses the machine's. */
-uint64_t ebpf_engine_run(struct ebpf_run *run, uint8_t *stack_end)
+/* What every run begins with, and what it must not leave behind. */
+static uint64_t run_code(struct ebpf_run *run, ebpf_jit_entry entry, uint64_t r1, uint64_t r2,
+                         uint32_t times)
+{
+    uint64_t result = 0;
+
+    while (times-- > 0) {
+        run->tail_calls = 0;
+        result = entry(r1, r2);
+        if (run->nr_records)
+            ebpf_ringbuf_discard_all(run);
+    }
+    return result;
+}
+
+static uint64_t run_fast(struct ebpf_run *run, uint64_t r1, uint64_t r2, uint8_t *stack_end,
+                         uint32_t times)
+{
+    uint64_t result = 0;
+
+    while (times-- > 0) {
+        run->tail_calls = 0;
+        result = ebpf_fast_run(run, run->prog->lowered, r1, r2, stack_end);
+        if (run->nr_records)
+            ebpf_ringbuf_discard_all(run);
+    }
+    return result;
+}
+
+/* Runs run->prog, which is ready, on run->ctx, some times over (at least once). The last run's r0.
+ * stack_end is the interpreter's (see interp_fast.h); machine code uses the machine's. */
+uint64_t ebpf_engine_run(struct ebpf_run *run, uint8_t *stack_end, uint32_t times)
 {
     const struct ebpf_prog *prog = run->prog;
     uint64_t r1 = (uintptr_t)run->ctx, r2 = 0;
@@ -67,8 +96,8 @@ uint64_t ebpf_engine_run(struct ebpf_run *run, uint8_t *stack_end)
         r1 = start;
         r2 = end - start;
     }
-    return prog->engine == EBPF_JIT ? ebpf_jit_entry_of(prog->jit)(r1, r2)
-                                    : ebpf_fast_run(run, prog->lowered, r1, r2, stack_end);
+    return prog->engine == EBPF_JIT ? run_code(run, ebpf_jit_entry_of(prog->jit), r1, r2, times)
+                                    : run_fast(run, r1, r2, stack_end, times);
 }
 
 /* As on Linux, where a program array holds programs of one kind: those of another engine count as

@@ -13,7 +13,7 @@ struct ebpf_run;
 
 int ebpf_engine_prepare(struct ebpf_prog *prog, enum ebpf_engine engine);
 void ebpf_engine_release(struct ebpf_prog *prog);
-uint64_t ebpf_engine_run(struct ebpf_run *run, uint8_t *stack_end);
+uint64_t ebpf_engine_run(struct ebpf_run *run, uint8_t *stack_end, uint32_t times);
 
 /* Tail calls: the program at index if one may go there now, which is counted; else NULL. */
 struct ebpf_map;

@@ -13,8 +13,8 @@
 #include "ebpf/port.h"
 #include "ebpf/prog.h"
 
-#define BATCH    64u /* repetitions of a verified program with preemption off */
-#define RUNS_MAX 4u /* a thread's, an interrupt's, and what their helpers' own events start */
+#define BATCH_NS 50000u /* repetitions with preemption off take twice this at most, or one run */
+#define RUNS_MAX 4u     /* a thread's, an interrupt's, and what their helpers' own events start */
 
 /* One CPU's runs; touched by that CPU alone, with preemption off. An interrupt may come between
  * any two steps, but has put everything back when it ends. */
@@ -62,17 +62,22 @@ static void note_fault(struct ebpf_prog *prog, const struct checked *c)
         port_trace_printk(line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
 }
 
-/* Once, in the engine that the program has. */
-static int run_once(struct checked *c, struct ebpf_prog *prog, uint64_t *result)
+/* In the engine that the program has. *done counts the runs, one that failed included. */
+static int run_times(struct checked *c, struct ebpf_prog *prog, uint32_t times, uint32_t *done,
+                     uint64_t *result)
 {
     int err = 0;
 
-    if (prog->engine == EBPF_CHECKED)
+    *done = times;
+    if (prog->engine != EBPF_CHECKED) {
+        *result = ebpf_engine_run(&c->run, c->stack + sizeof(c->stack), times);
+        return 0;
+    }
+    for (*done = 0; *done < times && !err; ++*done) {
+        c->run.prog = prog;
         err = checked_run(c, result);
-    else
-        *result = ebpf_engine_run(&c->run, c->stack + sizeof(c->stack));
-    if (c->run.nr_records)
         ebpf_ringbuf_discard_all(&c->run);
+    }
     return err;
 }
 
@@ -81,26 +86,22 @@ static int run_on_cpu(struct cpu_runs *cpu, struct ebpf_prog *prog, void *ctx, u
 {
     struct checked *c = &cpu->runs[cpu->depth++];
     uint64_t start;
-    uint32_t n;
-    int err = 0;
+    uint32_t done;
+    int err;
 
     c->run = (struct ebpf_run){.prog = prog, .ctx = ctx, .cookie = cookie, .outer = cpu->current};
     c->context = ebpf_context_get(prog->type);
     c->ctx_size = ctx_size;
     cpu->current = &c->run;
     start = port_time_ns();
-    for (n = 0; n < times && !err; n++) {
-        c->run.prog = prog;
-        c->run.tail_calls = 0;
-        err = run_once(c, prog, result);
-    }
+    err = run_times(c, prog, times, &done, result);
     prog->run_time_ns += port_time_ns() - start;
     if (err)
         note_fault(prog, c);
     cpu->current = c->run.outer;
     cpu->depth--;
-    prog->run_cnt += n;
-    totals.runs += n;
+    prog->run_cnt += done;
+    totals.runs += done;
     return err;
 }
 
@@ -131,20 +132,23 @@ int ebpf_prog_run(struct ebpf_prog *prog, void *ctx, uint32_t ctx_size, uint64_t
     return run_guarded(prog, ctx, ctx_size, cookie, 1, result);
 }
 
-/* Preemption comes in between batches. */
+/* Preemption comes in between batches, which grow while they are short. */
 int ebpf_prog_run_repeated(struct ebpf_prog *prog, void *ctx, uint32_t ctx_size, uint32_t times,
                            uint64_t *result, uint64_t *ns)
 {
-    uint32_t most = prog->engine == EBPF_CHECKED ? 1 : BATCH;
-    uint64_t before = prog->run_time_ns;
+    uint64_t first = prog->run_time_ns;
+    uint32_t batch = 1;
     int err = 0;
 
     for (uint32_t left = times; left && !err;) {
-        uint32_t batch = left < most ? left : most;
+        uint64_t before = prog->run_time_ns;
+        uint32_t now = left < batch ? left : batch;
 
-        err = run_guarded(prog, ctx, ctx_size, 0, batch, result);
-        left -= batch;
+        err = run_guarded(prog, ctx, ctx_size, 0, now, result);
+        left -= now;
+        if (prog->run_time_ns - before < BATCH_NS)
+            batch *= 2;
     }
-    *ns = prog->run_time_ns - before;
+    *ns = prog->run_time_ns - first;
     return err;
 }

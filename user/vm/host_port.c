@@ -20,6 +20,7 @@
 #include "user/vm/host_port.h"
 
 #define TRACEPOINTS_MAX 32u
+#define CODE_DISTANCE   (1u << 28)
 #define TRACE_SIZE      65536u
 
 struct tracepoint {
@@ -90,7 +91,9 @@ void port_free_pages(void *pages, size_t size)
 
 void *port_exec_alloc(size_t size)
 {
-    void *code = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    static uint8_t anchor; /* near our own code, so that calls from there reach it */
+    void *near = (void *)(((uintptr_t)&anchor & ~(uintptr_t)0xfff) + CODE_DISTANCE);
+    void *code = mmap(near, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     return code == MAP_FAILED ? NULL : code;
 }

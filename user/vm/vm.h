@@ -10,6 +10,7 @@
 
 struct bpf_object;
 struct bpf_program;
+struct ebpf_map;
 struct ebpf_prog;
 
 /* Verbs: argv[0] is the verb. Exit status: 0, 1 it failed, 2 wrong usage. */
@@ -21,6 +22,7 @@ int plugin_main(int argc, char **argv);
 int vm_start(void);
 void vm_stop(void);
 struct ebpf_prog *vm_prog(int fd);
+struct ebpf_map *vm_map(int fd);
 void vm_print_trace(void);
 
 /* vm_object.c */

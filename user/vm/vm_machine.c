@@ -14,8 +14,9 @@
 #include "user/lib/bpf_transport.h"
 #include "user/vm/vm.h"
 
-#define MEMORY_SIZE (1u << 30) /* reserved; only what is touched is used */
-#define MAP_LIMIT   (MEMORY_SIZE / 2)
+#define MEMORY_SIZE   (1u << 30) /* reserved; only what is touched is used */
+#define CODE_DISTANCE (1u << 28)
+#define MAP_LIMIT     (MEMORY_SIZE / 2)
 
 static struct ebpf_session *session;
 
@@ -32,8 +33,11 @@ int vm_start(void)
 {
     static const struct bpf_backend backend = {.command = command};
     int err;
+    /* Not far from our own code, as in the guest: machine code there reaches helpers by calls of 32
+     * bits. */
+    void *near = (void *)(((uintptr_t)vm_start & ~(uintptr_t)0xfff) + CODE_DISTANCE);
     void *memory =
-        mmap(NULL, MEMORY_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        mmap(near, MEMORY_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (memory == MAP_FAILED)
         return vm_error("no memory for the machine");
@@ -63,6 +67,14 @@ struct ebpf_prog *vm_prog(int fd)
     int handle = bpf_transport_handle(fd);
 
     return handle < 0 ? NULL : ebpf_session_prog(session, handle);
+}
+
+/* Likewise the map. */
+struct ebpf_map *vm_map(int fd)
+{
+    int handle = bpf_transport_handle(fd);
+
+    return handle < 0 ? NULL : ebpf_session_map(session, handle);
 }
 
 /* What programs have printed, to stderr. */

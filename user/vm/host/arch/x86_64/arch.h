@@ -39,6 +39,8 @@ bool arch_in_interrupt(void);
 uint64_t arch_read_tsc(void);
 uint32_t arch_cpu_id(void);
 bool arch_cpu_has_rdrand(void);
+bool arch_cpu_has_bmi2(void);
+bool arch_cpu_has_movbe(void);
 bool arch_rdrand(uint64_t *out);
 
 uint64_t arch_time_ns(void);

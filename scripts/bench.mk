@@ -1,0 +1,34 @@
+# `make bench`: the programs of tests/bench, native and in Skep's engines, in one process.
+
+BENCH_PROGRAMS := $(patsubst tests/bench/%.bpf.c,%,$(wildcard tests/bench/*.bpf.c))
+BENCH_OBJS     := $(BENCH_PROGRAMS:%=$(O)/bench/%.bpf.o)
+BENCH_NATIVE   := $(BENCH_PROGRAMS:%=$(O)/bench/%.native.o)
+BENCH_SRCS     := tests/bench/bench_main.c tests/bench/native.c tests/unit/naive_proof.c \
+	$(filter-out user/vm/main.c,$(VM_SRCS))
+BENCH_LINKED   := $(patsubst %.c,$(O)/serve/%.o,$(BENCH_SRCS))
+
+# Like Linux's own programs: no jump tables, since its verifier takes none.
+$(O)/bench/%.bpf.o: tests/bench/%.bpf.c tests/bench/bench.h
+	$(call say,BPF,$<)
+	@mkdir -p $(@D)
+	$(Q)$(BPF_CC) -O2 -g -target bpf -mcpu=v3 -fno-jump-tables -c -o $@ $<
+
+# The limit to compare with: scalar code, as a kernel is compiled. libbpf has functions of the same
+# names as helpers.
+BENCH_HELPERS := map_lookup_elem map_update_elem map_delete_elem ktime_get_ns \
+	get_smp_processor_id ringbuf_reserve ringbuf_submit
+$(O)/bench/%.native.o: tests/bench/%.bpf.c tests/bench/bench.h
+	$(call say,NATIVE,$<)
+	@mkdir -p $(@D)
+	$(Q)$(BPF_CC) -O2 -mgeneral-regs-only -DENGINE_NATIVE \
+		$(foreach h,$(BENCH_HELPERS),-Dbpf_$(h)=native_$(h)) -c -o $@ $<
+
+$(O)/skep-bench: $(BENCH_LINKED) $(BENCH_NATIVE)
+	$(call say,LINK,$@)
+	$(Q)$(HOSTCC) -o $@ $^ $(LIBBPF_LIBS) -lm
+
+-include $(BENCH_LINKED:.o=.d)
+
+.PHONY: bench
+bench: $(O)/skep-bench $(BENCH_OBJS) ## measure the JIT against native code; PROGRAM=name for one
+	$(Q)$(O)/skep-bench $(O)/bench $(O)/bench/results.json $(PROGRAM)
