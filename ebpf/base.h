@@ -25,6 +25,15 @@ static inline bool is_power_of_two(uint64_t value)
     return value != 0 && (value & (value - 1)) == 0;
 }
 
+/* The smallest power of two from value, at most 2^31, up. */
+static inline uint32_t power_of_two_from(uint32_t value)
+{
+    uint32_t power = 1;
+    while (power < value)
+        power <<= 1;
+    return power;
+}
+
 /* Length of text, looking at no more than bound bytes; bound when there is no NUL among them. */
 static inline size_t bounded_length(const char *text, size_t bound)
 {

@@ -75,7 +75,7 @@ struct skep_tracepoint_attr {
 };
 
 /* Text or bytes by cursor: FORMAT (cursor unused), TRACE_PIPE_READ, KLOG_READ, SYMBOLS_READ,
- * RINGBUF_READ (handle = map). */
+ * RINGBUF_READ (handle = ring buffer or perf event array). */
 struct skep_read_attr {
     uint64_t cursor; /* in: where to go on (0: the start; TRACE_PIPE_READ: ~0 only what is
                         new); out: where the next read goes on */
@@ -86,6 +86,30 @@ struct skep_read_attr {
     uint32_t id;         /* tracepoint, for FORMAT */
     uint32_t timeout_ms; /* how long the server may hold the answer while there is nothing, up to
                             1,000 */
+};
+
+/* What RINGBUF_READ gives of a perf event array: records in the form of perf's ring buffer, oldest
+ * first for each CPU. Linux: linux/perf_event.h, perf_event_header and PERF_RECORD_*. */
+struct skep_perf_header {
+    uint32_t type; /* SKEP_PERF_* */
+    uint16_t misc; /* 0 */
+    uint16_t size; /* of the whole record, a multiple of 8 */
+};
+
+enum { SKEP_PERF_LOST = 2, SKEP_PERF_SAMPLE = 9 }; /* PERF_RECORD_LOST, PERF_RECORD_SAMPLE */
+
+/* As with sample_type PERF_SAMPLE_TIME | PERF_SAMPLE_CPU | PERF_SAMPLE_RAW. */
+struct skep_perf_sample {
+    struct skep_perf_header header;
+    uint64_t time_ns; /* since boot */
+    uint32_t cpu, reserved;
+    uint32_t size; /* bytes that follow: what the program gave, padded to the record's end */
+} __attribute__((packed));
+
+struct skep_perf_lost {
+    struct skep_perf_header header;
+    uint32_t cpu, reserved; /* where perf has the event's id */
+    uint64_t lost;          /* samples that found no room before the next one */
 };
 
 struct skep_sys_info_attr {
@@ -123,6 +147,9 @@ _Static_assert(sizeof(struct skep_close_attr) == 8, "as on the wire");
 _Static_assert(sizeof(struct skep_handle_attr) == 24, "as on the wire");
 _Static_assert(sizeof(struct skep_tracepoint_attr) == 120, "as on the wire");
 _Static_assert(sizeof(struct skep_read_attr) == 40, "as on the wire");
+_Static_assert(sizeof(struct skep_perf_header) == 8, "as on the wire");
+_Static_assert(sizeof(struct skep_perf_sample) == 28, "as on the wire");
+_Static_assert(sizeof(struct skep_perf_lost) == 24, "as on the wire");
 _Static_assert(sizeof(struct skep_sys_info_attr) == 408, "as on the wire");
 _Static_assert(sizeof(struct skep_power_attr) == 8, "as on the wire");
 _Static_assert(sizeof(struct skep_pin_attr) == 264, "as on the wire");

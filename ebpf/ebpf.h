@@ -50,11 +50,12 @@ uint32_t ebpf_map_key_size(const struct ebpf_map *map);
 /* As on the wire: per-CPU sizes expanded. */
 uint32_t ebpf_map_value_size(const struct ebpf_map *map);
 
-/* Takes records out of a ring buffer, each as u32 length, u32 zero, data padded to 8. Returns
+/* Takes records out of a ring buffer, each as u32 length, u32 zero, data padded to 8, or out of a
+ * perf event array, each a struct skep_perf_header and what it says (ebpf/commands.h). Returns
  * bytes put into buf (whole records only), or -errno. *dropped is the map's total so far. */
 long ebpf_ringbuf_read(struct ebpf_map *map, void *buf, size_t size, uint64_t *dropped);
 /* Bytes waiting in a ring buffer. */
-uint64_t ebpf_ringbuf_pending(const struct ebpf_map *map);
+uint64_t ebpf_ringbuf_pending(struct ebpf_map *map);
 
 /* ---- running programs ------------------------------------------------------------------- */
 

@@ -284,6 +284,8 @@ int ebpf_map_read(struct ebpf_map *map, const void *key, void *value, uint64_t f
             __builtin_memcpy(value, &object->id, sizeof(object->id));
     } else if (map->ops->peek != NULL) {
         err = map->ops->peek(map, value);
+    } else if (map->ops->read != NULL) {
+        err = map->ops->read(map, key, value);
     } else if (map->ops->lookup != NULL) {
         const void *found = lookup_all(map, key);
         err = found != NULL ? 0 : -ENOENT;
@@ -388,4 +390,39 @@ int ebpf_map_take(struct ebpf_map *map, const void *key, void *value, uint64_t f
     }
     port_unlock(saved);
     return err;
+}
+
+/* ---- records, for clients ---------------------------------------------------------------- */
+
+/* Takes records out of a ring buffer or a perf buffer. @return bytes put into buf, whole records
+ * only, in the form that ebpf.h gives; -EINVAL another type of map; -EMSGSIZE the next record is
+ * larger than buf. *dropped: the map's total so far. Thread context. */
+long ebpf_ringbuf_read(struct ebpf_map *map, void *buf, size_t size, uint64_t *dropped)
+{
+    size_t used = 0, record = 0;
+    bool more = true;
+
+    if (map->ops->take_record == NULL)
+        return -EINVAL;
+    /* The lock is let go after each record, so that a full ring does not hold interrupts off. */
+    while (more && record <= size - used) {
+        uint64_t saved;
+
+        used += record;
+        saved = port_lock();
+        more = map->ops->take_record(map, (uint8_t *)buf + used, size - used, &record);
+        *dropped = map->ops->dropped(map);
+        port_unlock(saved);
+    }
+    return used == 0 && more ? -EMSGSIZE : (long)used;
+}
+
+/* Bytes waiting in a ring buffer, records that are still busy included; 0 for other types. */
+uint64_t ebpf_ringbuf_pending(struct ebpf_map *map)
+{
+    uint64_t saved = port_lock();
+    uint64_t bytes = map->ops->query != NULL ? map->ops->query(map, BPF_RB_AVAIL_DATA) : 0;
+
+    port_unlock(saved);
+    return bytes;
 }

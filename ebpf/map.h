@@ -29,6 +29,8 @@ struct ebpf_map_ops {
     void (*destroy)(struct ebpf_map *map); /* not under the lock */
     /* Address of the value, stable while the element lives; NULL when there is none. */
     void *(*lookup)(struct ebpf_map *map, const void *key);
+    /* For clients, where no value can be pointed at; NULL: as lookup says. */
+    int (*read)(struct ebpf_map *map, const void *key, void *value);
     int (*update)(struct ebpf_map *map, const void *key, const void *value, uint64_t flags);
     int (*remove)(struct ebpf_map *map, const void *key);
     /* key NULL or absent: the first. -ENOENT after the last. */
@@ -73,6 +75,10 @@ struct ebpf_map_ops {
     void *(*reserve)(struct ebpf_map *map, uint64_t size);
     void (*commit)(struct ebpf_map *map, void *record, bool discard, uint64_t flags);
     uint64_t (*query)(struct ebpf_map *map, uint64_t what);
+    /* Ring and perf buffers: takes the oldest record out. False: none waits. *size is what was put
+     * into buf, 0 for a record that is only to be skipped; above room: it was not taken. */
+    bool (*take_record)(struct ebpf_map *map, uint8_t *buf, size_t room, size_t *size);
+    uint64_t (*dropped)(struct ebpf_map *map); /* records that are lost, so far */
     /* Program array only: the program at index, borrowed, or NULL. */
     struct ebpf_prog *(*prog_at)(struct ebpf_map *map, uint32_t index);
 };
@@ -112,13 +118,17 @@ int ebpf_map_take(struct ebpf_map *map, const void *key, void *value, uint64_t f
 int ebpf_map_write_object(struct ebpf_map *map, const void *key, struct ebpf_object *object,
                           uint64_t flags);
 
+/* next_key of the types whose keys are indices. */
+int ebpf_map_next_index(struct ebpf_map *map, const void *key, void *next);
+
 struct ebpf_map *ebpf_maps_owner(struct ebpf_map *const *maps, uint32_t count, uintptr_t addr,
                                  size_t len);
 bool ebpf_maps_include(struct ebpf_map *const *maps, uint32_t count, uintptr_t value);
 
 /* What perf_event_output and get_stackid do once they have their data; map is of that type. Both
- * take the lock. Any context. */
-long ebpf_perf_output(struct ebpf_map *map, uint64_t flags, const void *data, uint64_t size);
+ * take the lock. Any context. What they do and answer stands in map_perf.c, map_stack_trace.c. */
+long ebpf_perf_output(struct ebpf_map *map, uint32_t index, const void *data, uint64_t size,
+                      const void *more, uint64_t more_size);
 long ebpf_stack_id(struct ebpf_map *map, const uint64_t *ips, uint32_t count, uint64_t flags);
 
 void *ebpf_map_alloc(struct ebpf_map *map, size_t size);

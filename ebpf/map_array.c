@@ -123,7 +123,7 @@ static int remove_element(struct ebpf_map *map, const void *key)
     return -EINVAL;
 }
 
-static int next_key(struct ebpf_map *map, const void *key, void *next)
+int ebpf_map_next_index(struct ebpf_map *map, const void *key, void *next)
 {
     uint32_t index = key != NULL ? index_of(key) : UINT32_MAX;
 
@@ -164,7 +164,7 @@ const struct ebpf_map_ops ebpf_map_array = {
     .lookup = element,
     .update = update,
     .remove = remove_element,
-    .next_key = next_key,
+    .next_key = ebpf_map_next_index,
     .direct_value = direct_value,
     .owns = owns,
 };
@@ -180,6 +180,6 @@ const struct ebpf_map_ops ebpf_map_percpu_array = {
     .update = update_this_cpu,
     .update_all = update_all_cpus,
     .remove = remove_element,
-    .next_key = next_key,
+    .next_key = ebpf_map_next_index,
     .owns = owns,
 };

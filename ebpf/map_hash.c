@@ -83,14 +83,6 @@ static void destroy(struct ebpf_map *map)
     ebpf_map_free(map, hash, sizeof(*hash));
 }
 
-static uint32_t power_of_two_from(uint32_t value)
-{
-    uint32_t power = 1;
-    while (power < value)
-        power <<= 1;
-    return power;
-}
-
 static int create(struct ebpf_map *map, const union bpf_attr *attr)
 {
     struct hash *hash = ebpf_map_alloc(map, sizeof(*hash));

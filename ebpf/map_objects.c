@@ -135,17 +135,6 @@ static int array_remove_object(struct ebpf_map *map, const void *key, struct ebp
     return *old != NULL ? 0 : -ENOENT;
 }
 
-static int array_next_key(struct ebpf_map *map, const void *key, void *next)
-{
-    uint32_t index = key != NULL ? index_of(key) : UINT32_MAX;
-
-    if (index == map->max_entries - 1)
-        return -ENOENT;
-    index = index >= map->max_entries ? 0 : index + 1;
-    __builtin_memcpy(next, &index, sizeof(index));
-    return 0;
-}
-
 static struct ebpf_prog *prog_at(struct ebpf_map *map, uint32_t index)
 {
     struct ebpf_object *object = slot(map, index);
@@ -173,7 +162,7 @@ const struct ebpf_map_ops ebpf_map_prog_array = {
     .check = check_array,
     .create = create_array,
     .destroy = destroy_array,
-    .next_key = array_next_key,
+    .next_key = ebpf_map_next_index,
     .holds = EBPF_PROG,
     .object_at = array_object_at,
     .update_object = array_update_object,
@@ -189,7 +178,7 @@ const struct ebpf_map_ops ebpf_map_array_of_maps = {
     .create = create_array,
     .destroy = destroy_array,
     .lookup = array_lookup_inner,
-    .next_key = array_next_key,
+    .next_key = ebpf_map_next_index,
     .holds = EBPF_MAP,
     .object_at = array_object_at,
     .update_object = array_update_object,

@@ -12,7 +12,6 @@
 
 #include "ebpf/base.h"
 #include "ebpf/commands.h"
-#include "ebpf/ebpf.h"
 #include "ebpf/map.h"
 #include "ebpf/port.h"
 
@@ -125,6 +124,49 @@ static uint64_t query(struct ebpf_map *map, uint64_t what)
     return 0;
 }
 
+/* A record that no reply could carry would be in the way for ever. */
+static bool is_too_large(const struct header *header)
+{
+    return record_size(data_length(header)) > SKEP_TEXT_MAX;
+}
+
+/* As u32 length, u32 zero, data padded to 8. */
+static void copy_record(const struct header *header, uint8_t *buf)
+{
+    uint32_t head[2] = {data_length(header), 0};
+    size_t end = sizeof(head) + head[0];
+
+    __builtin_memcpy(buf, head, sizeof(head));
+    __builtin_memcpy(buf + sizeof(head), header + 1, head[0]);
+    __builtin_memset(buf + end, 0, record_size(head[0]) - end);
+}
+
+static bool take_record(struct ebpf_map *map, uint8_t *buf, size_t room, size_t *size)
+{
+    struct ringbuf *rb = map->impl;
+    const struct header *header = header_at(rb, rb->consumer);
+
+    *size = 0;
+    if (rb->consumer == rb->producer || (header->len & BPF_RINGBUF_BUSY_BIT) != 0)
+        return false;
+    if (is_too_large(header)) {
+        rb->dropped++;
+    } else if ((header->len & BPF_RINGBUF_DISCARD_BIT) == 0) {
+        *size = record_size(data_length(header));
+        if (*size > room)
+            return true;
+        copy_record(header, buf);
+    }
+    rb->consumer += record_size(data_length(header));
+    return true;
+}
+
+static uint64_t dropped(struct ebpf_map *map)
+{
+    const struct ringbuf *rb = map->impl;
+    return rb->dropped;
+}
+
 const struct ebpf_map_ops ebpf_map_ringbuf = {
     .type = BPF_MAP_TYPE_RINGBUF,
     .name = "ringbuf",
@@ -134,61 +176,6 @@ const struct ebpf_map_ops ebpf_map_ringbuf = {
     .reserve = reserve,
     .commit = commit,
     .query = query,
+    .take_record = take_record,
+    .dropped = dropped,
 };
-
-/* Copies one committed record behind *used, unless it is discarded. -EAGAIN: it does not fit. */
-static int read_record(struct ringbuf *rb, const struct header *header, uint8_t *buf, size_t size,
-                       size_t *used)
-{
-    uint32_t head[2] = {data_length(header), 0};
-    size_t need = record_size(head[0]);
-
-    if ((header->len & BPF_RINGBUF_DISCARD_BIT) != 0)
-        return 0;
-    if (need > SKEP_TEXT_MAX) {
-        rb->dropped++; /* no reply could carry it, and it would be in the way for ever */
-        return 0;
-    }
-    if (need > size - *used)
-        return -EAGAIN;
-    __builtin_memcpy(buf + *used, head, sizeof(head));
-    __builtin_memcpy(buf + *used + sizeof(head), header + 1, head[0]);
-    __builtin_memset(buf + *used + sizeof(head) + head[0], 0, need - sizeof(head) - head[0]);
-    *used += need;
-    return 0;
-}
-
-/* Takes records out, each as u32 length, u32 zero, data padded to 8. @return bytes put into buf,
- * whole records only; -EINVAL not a ring buffer; -EMSGSIZE the next record is larger than buf.
- * *dropped: the map's total so far. Thread context. */
-long ebpf_ringbuf_read(struct ebpf_map *map, void *buf, size_t size, uint64_t *dropped)
-{
-    struct ringbuf *rb = map->impl;
-    size_t used = 0;
-    bool full = false;
-
-    if (map->type != BPF_MAP_TYPE_RINGBUF)
-        return -EINVAL;
-    /* The lock is let go after each record, so that a full ring does not hold interrupts off. */
-    for (bool more = true; more && !full;) {
-        uint64_t saved = port_lock();
-        const struct header *header = header_at(rb, rb->consumer);
-
-        more = rb->consumer != rb->producer && (header->len & BPF_RINGBUF_BUSY_BIT) == 0;
-        if (more) {
-            full = read_record(rb, header, buf, size, &used) != 0;
-            if (!full)
-                rb->consumer += record_size(data_length(header));
-        }
-        *dropped = rb->dropped;
-        port_unlock(saved);
-    }
-    return full && used == 0 ? -EMSGSIZE : (long)used;
-}
-
-/* Bytes waiting, records that are still busy included. */
-uint64_t ebpf_ringbuf_pending(const struct ebpf_map *map)
-{
-    const struct ringbuf *rb = map->impl;
-    return map->type == BPF_MAP_TYPE_RINGBUF ? rb->producer - rb->consumer : 0;
-}

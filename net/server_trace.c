@@ -105,7 +105,7 @@ long server_trace_pipe_read(struct server *server, struct server_session *sessio
     return 0;
 }
 
-/* Takes records out of a ring buffer: a record is read by one client once. */
+/* Takes records out of a ring buffer or perf buffer: a record is read by one client once. */
 long server_ringbuf_read(struct server *server, struct server_session *session, void *attr)
 {
     struct skep_read_attr *read = attr;
@@ -114,8 +114,6 @@ long server_ringbuf_read(struct server *server, struct server_session *session, 
     (void)server;
     if (!map)
         return -EBADF;
-    if (ebpf_map_type(map) != BPF_MAP_TYPE_RINGBUF)
-        return -EINVAL;
     long copied = ebpf_ringbuf_read(map, (void *)(uintptr_t)read->buf, read->size, &read->lost);
     if (copied < 0)
         return copied;
