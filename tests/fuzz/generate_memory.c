@@ -196,14 +196,15 @@ int32_t make_buffer(struct gen *g, uint32_t size)
 
 /* ---- new pointers --------------------------------------------------------------------------- */
 
+/* reg += number, or -= what is the same; 0 is left out mostly. */
 static void add_number(struct gen *g, unsigned reg, int32_t number)
 {
-    if (number || random_one_in(&g->random, 4))
-        emit(g,
-             BPF_ALU64 | (number < 0 && random_one_in(&g->random, 4) ? BPF_SUB : BPF_ADD) | BPF_K,
-             reg, 0, 0, number);
-    if (g->out->insns[g->out->nr_insns - 1].code == (BPF_ALU64 | BPF_SUB | BPF_K))
-        g->out->insns[g->out->nr_insns - 1].imm = -number;
+    if (number == 0 && !random_one_in(&g->random, 4))
+        return;
+    if (random_one_in(&g->random, 4))
+        emit(g, BPF_ALU64 | BPF_SUB | BPF_K, reg, 0, 0, -number);
+    else
+        emit(g, BPF_ALU64 | BPF_ADD | BPF_K, reg, 0, 0, number);
 }
 
 static uint8_t align_after(uint8_t align, int32_t added)
