@@ -1,0 +1,321 @@
+/*
+ * The programs of tests/data under load and PROG_TEST_RUN. Linux's test run gives 32 bits of r0 and
+ * Linux has no type `mem`, so each program becomes a function of a frame that both sides load
+ * alike:
+ *
+ *     main:   r1 = memory's address, r2 = its size        (mem; other types keep their context)
+ *             call case
+ *             result = r0                                 (a map's value, all 64 bits)
+ *             r0 = 0
+ *             exit
+ *     case:   ...
+ *
+ * Memory is the value of an array map; type mem becomes raw_tracepoint.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+
+#include "ebpf/isa.h"
+#include "ebpf/prog.h"
+#include "tests/linux/probe.h"
+#include "tests/unit/data_case.h"
+
+#define MAPS_MAX   8u
+#define INSNS_MAX  4200u
+#define MEMORY_MAX 2048u
+#define PART       "data"
+
+struct frame {
+    const struct data_case *c;
+    char id[160];
+    uint32_t type;          /* as it is loaded */
+    int maps[MAPS_MAX + 2]; /* the case's own, then memory and result */
+    unsigned nr_maps;
+    int memory, result; /* indices into maps; -1: none */
+    struct bpf_insn insns[INSNS_MAX];
+    unsigned nr_insns;
+};
+
+static char log_text[PROBE_LOG_SIZE];
+
+/* ---- names ----------------------------------------------------------------------------------- */
+
+static uint32_t type_by_name(const char *name)
+{
+    static const struct {
+        uint32_t type;
+        const char *name;
+    } types[] = {
+#define CONTEXT(TYPE, name, first, view, fields, nr) {TYPE, name},
+#include "ebpf/contexts.def"
+    };
+
+    for (unsigned i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+        if (strcmp(types[i].name, name) == 0)
+            return types[i].type;
+    return BPF_PROG_TYPE_UNSPEC;
+}
+
+/* ---- which kernels know a program ------------------------------------------------------------ */
+
+/* The newest thing in a program: NULL, or what Linux calls the extension. */
+static const char *needs(const struct data_case *c)
+{
+    const char *newest = NULL;
+
+    for (unsigned i = 0; i < c->nr_insns; i++) {
+        const struct bpf_insn *insn = &c->insns[i];
+        uint8_t class = BPF_CLASS(insn->code), op = BPF_OP(insn->code);
+        bool alu = class == BPF_ALU || class == BPF_ALU64;
+
+        if (insn->code == (BPF_JMP | BPF_JCOND))
+            return "may_goto";
+        if ((class == BPF_LDX && BPF_MODE(insn->code) == 0x80) ||
+            insn->code == (BPF_JMP32 | BPF_JA) || insn->code == (BPF_ALU64 | BPF_END) ||
+            (alu && (op == BPF_DIV || op == BPF_MOD) && insn->off == 1) ||
+            (alu && op == BPF_MOV && insn->off != 0 && BPF_SRC(insn->code) == BPF_X))
+            newest = "cpu v4";
+        if (insn->code == (BPF_LD | BPF_IMM | BPF_DW))
+            i++;
+    }
+    return newest;
+}
+
+/* ---- maps ------------------------------------------------------------------------------------ */
+
+static int add_map(struct frame *f, uint32_t type, uint32_t key, uint32_t value, uint32_t entries,
+                   uint32_t flags)
+{
+    LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = flags);
+    char name[16];
+    int fd;
+
+    if (f->nr_maps == MAPS_MAX + 2)
+        return -E2BIG;
+    snprintf(name, sizeof(name), "map%u", f->nr_maps);
+    fd = bpf_map_create(type, name, key, value, entries, &opts);
+    if (fd < 0)
+        return -errno;
+    f->maps[f->nr_maps] = fd;
+    return (int)f->nr_maps++;
+}
+
+static uint32_t map_type_by_name(const char *name)
+{
+    static const struct {
+        uint32_t type;
+        const char *name;
+    } types[] = {
+#define MAP(TYPE, name) {TYPE, #name},
+#include "ebpf/maps.def"
+#undef MAP
+    };
+
+    for (unsigned i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+        if (strcmp(types[i].name, name) == 0)
+            return types[i].type;
+    return BPF_MAP_TYPE_UNSPEC;
+}
+
+/* Lines `TYPE KEY VALUE ENTRIES [FLAGS]`, as tests/unit/data_run.c reads them. */
+static int make_maps(struct frame *f)
+{
+    const char *text = f->c->maps;
+    int err = 0;
+
+    while (text && *text && err >= 0) {
+        unsigned key, value, entries, flags = 0;
+        char name[32];
+
+        if (sscanf(text, "%31s %u %u %u %x", name, &key, &value, &entries, &flags) < 4)
+            return -EINVAL;
+        err = add_map(f, map_type_by_name(name), key, value, entries, flags);
+        text += strcspn(text, "\n");
+        text += *text == '\n';
+    }
+    return err < 0 ? err : 0;
+}
+
+/* The memory and the place for the result. */
+static int make_frame_maps(struct frame *f, bool mem)
+{
+    uint32_t zero = 0;
+
+    f->memory = -1;
+    if (mem && f->c->mem.size) {
+        f->memory = add_map(f, BPF_MAP_TYPE_ARRAY, 4, f->c->mem.size, 1, 0);
+        if (f->memory < 0)
+            return f->memory;
+        if (bpf_map_update_elem(f->maps[f->memory], &zero, f->c->mem.bytes, 0))
+            return -errno;
+    }
+    f->result = add_map(f, BPF_MAP_TYPE_ARRAY, 4, 8, 1, 0);
+    return f->result < 0 ? f->result : 0;
+}
+
+/* ---- the frame ------------------------------------------------------------------------------- */
+
+static void emit(struct frame *f, uint8_t code, uint8_t dst, uint8_t src, int32_t imm)
+{
+    f->insns[f->nr_insns++] =
+        (struct bpf_insn){.code = code, .dst_reg = dst & 0xf, .src_reg = src & 0xf, .imm = imm};
+}
+
+static void emit_map_value(struct frame *f, uint8_t dst, int map)
+{
+    emit(f, BPF_LD | BPF_IMM | BPF_DW, dst, BPF_PSEUDO_MAP_IDX_VALUE, map);
+    emit(f, 0, 0, 0, 0);
+}
+
+static void emit_frame(struct frame *f, bool mem)
+{
+    f->nr_insns = 0;
+    if (f->memory >= 0) {
+        emit_map_value(f, BPF_REG_1, f->memory);
+        emit(f, BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_2, 0, (int32_t)f->c->mem.size);
+    } else if (mem) {
+        emit(f, BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_1, 0, 0);
+        emit(f, BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_2, 0, 0);
+    }
+    emit(f, BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 5); /* over what stands here to exit */
+    emit_map_value(f, BPF_REG_1, f->result);
+    emit(f, BPF_STX | BPF_MEM | BPF_DW, BPF_REG_1, BPF_REG_0, 0);
+    emit(f, BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0);
+    emit(f, BPF_JMP | BPF_EXIT, 0, 0, 0);
+    memcpy(f->insns + f->nr_insns, f->c->insns, f->c->nr_insns * sizeof(f->insns[0]));
+    f->nr_insns += f->c->nr_insns;
+}
+
+/* ---- load and run ---------------------------------------------------------------------------- */
+
+static int load(const struct frame *f)
+{
+    LIBBPF_OPTS(bpf_prog_load_opts, opts, .fd_array = f->maps);
+    const char *license = f->c->license ? f->c->license : "GPL";
+    char reason[512];
+    int fd = bpf_prog_load(f->type, "probe", license, f->insns, f->nr_insns, &opts), err = errno;
+
+    if (fd >= 0) {
+        probe_say(PART, f->id, "load", "ok");
+        return fd;
+    }
+    opts.log_buf = log_text;
+    opts.log_size = sizeof(log_text);
+    opts.log_level = 1;
+    log_text[0] = 0;
+    fd = bpf_prog_load(f->type, "probe", license, f->insns, f->nr_insns, &opts);
+    if (fd >= 0) {
+        close(fd);
+        snprintf(reason, sizeof(reason), "it loads when a log is asked for");
+    } else {
+        probe_log_reason(log_text, reason, sizeof(reason));
+    }
+    probe_say(PART, f->id, "load", "%s", probe_error(err));
+    probe_say(PART, f->id, "reason", "%s", reason);
+    return -1;
+}
+
+/* What programs printed, without who and when. */
+static void say_trace(const struct frame *f)
+{
+    static const char mark[] = "bpf_trace_printk: ";
+    char text[4096], *at, *line = text, all[4096] = "";
+
+    text[side_trace_take(text, sizeof(text) - 1)] = 0;
+    while ((at = strstr(line, mark)) != NULL) {
+        line = at + sizeof(mark) - 1;
+        strncat(all, line, strcspn(line, "\n"));
+        strcat(all, " / ");
+    }
+    if (all[0])
+        probe_say(PART, f->id, "trace", "%s", all);
+}
+
+static void say_memory(const struct frame *f, const uint8_t *packet, size_t packet_size)
+{
+    uint8_t memory[MEMORY_MAX];
+    uint32_t zero = 0;
+    uint64_t r0 = 0;
+
+    if (bpf_map_lookup_elem(f->maps[f->result], &zero, &r0))
+        probe_say(PART, f->id, "r0", "%s", probe_error(errno));
+    else
+        probe_say(PART, f->id, "r0", "0x%lx", (unsigned long)r0);
+    if (f->memory >= 0 && bpf_map_lookup_elem(f->maps[f->memory], &zero, memory) == 0)
+        probe_say_hex(PART, f->id, "memory", memory, f->c->mem.size);
+    else if (packet)
+        probe_say_hex(PART, f->id, "memory", packet, packet_size);
+}
+
+static void run(const struct frame *f, int fd)
+{
+    const struct data_case *c = f->c;
+    bool packet = f->type == BPF_PROG_TYPE_XDP || f->type == BPF_PROG_TYPE_SOCKET_FILTER;
+    uint8_t out[MEMORY_MAX];
+    LIBBPF_OPTS(bpf_test_run_opts, opts);
+
+    if (packet && c->mem.given) {
+        opts.data_in = c->mem.bytes;
+        opts.data_size_in = c->mem.size;
+        opts.data_out = out;
+        opts.data_size_out = sizeof(out);
+    }
+    if (c->ctx.given) {
+        opts.ctx_in = c->ctx.bytes;
+        opts.ctx_size_in = c->ctx.size;
+    }
+    side_trace_clear();
+    if (bpf_prog_test_run_opts(fd, &opts)) {
+        probe_say(PART, f->id, "run", "%s", probe_error(errno));
+        return;
+    }
+    probe_say(PART, f->id, "run", "ok");
+    say_memory(f, opts.data_out, opts.data_size_out);
+    say_trace(f);
+}
+
+static void probe_case(const struct data_case *c)
+{
+    static struct frame f;
+    const char *file = strrchr(c->file, '/');
+    const char *type = c->type ? c->type : "mem";
+    bool mem = strcmp(type, "mem") == 0;
+    int err, fd;
+
+    f = (struct frame){.c = c, .type = mem ? BPF_PROG_TYPE_RAW_TRACEPOINT : type_by_name(type)};
+    snprintf(f.id, sizeof(f.id), "%s:%s", file ? file + 1 : c->file, c->name);
+    probe_say(PART, f.id, "type", "%s", type);
+    probe_say(PART, f.id, "expected", "%s", c->result ? c->result : c->fault ? "fault" : "error");
+    if (needs(c))
+        probe_say(PART, f.id, "needs", "%s", needs(c));
+    err = c->mem.size > MEMORY_MAX || c->nr_insns + 16 > INSNS_MAX ? -E2BIG : make_maps(&f);
+    if (!err)
+        err = make_frame_maps(&f, mem);
+    if (err) {
+        probe_say(PART, f.id, "maps", "%s", probe_error(err));
+    } else {
+        emit_frame(&f, mem);
+        fd = load(&f);
+        if (fd >= 0) {
+            run(&f, fd);
+            close(fd);
+        }
+    }
+    for (unsigned i = 0; i < f.nr_maps; i++)
+        close(f.maps[i]);
+}
+
+/* Every case of every .data file in the folder. */
+void probe_data(const char *folder)
+{
+    struct data_case *cases = data_read_all(folder);
+
+    for (const struct data_case *c = cases; c; c = c->next)
+        probe_case(c);
+    data_free(cases);
+}
