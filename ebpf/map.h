@@ -136,6 +136,7 @@ void ebpf_map_free(struct ebpf_map *map, void *block, size_t size);
 void ebpf_map_set_limit(uint64_t bytes);
 uint64_t ebpf_map_bytes(uint64_t *limit);
 
-#define EBPF_ENOTSUPP 524 /* what Linux answers for an operation that a map type lacks */
+#define EBPF_PERCPU_VALUE_MAX 32768u /* Linux: PCPU_MIN_UNIT_SIZE; more is -E2BIG */
+#define EBPF_ENOTSUPP         524    /* what Linux answers for an operation that a map type lacks */
 
 #endif

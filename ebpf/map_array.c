@@ -25,6 +25,8 @@ static int check(const union bpf_attr *attr)
     if (attr->max_entries == 0 || attr->key_size != 4 || attr->value_size == 0 ||
         (attr->map_flags & ~flags) != 0)
         return -EINVAL;
+    if (attr->map_type == BPF_MAP_TYPE_PERCPU_ARRAY && attr->value_size > EBPF_PERCPU_VALUE_MAX)
+        return -E2BIG;
     return attr->value_size > INT32_MAX ? -E2BIG : 0;
 }
 

@@ -71,6 +71,8 @@ static int check(const union bpf_attr *attr)
         return -EINVAL;
     if ((uint64_t)attr->key_size + attr->value_size >= ELEMENT_MAX - sizeof(struct element))
         return -E2BIG;
+    if (is_per_cpu(attr->map_type) && attr->value_size > EBPF_PERCPU_VALUE_MAX)
+        return -E2BIG;
     return attr->max_entries > 1u << 31 ? -E2BIG : 0;
 }
 

@@ -226,6 +226,8 @@ static int update(struct ebpf_map *map, const void *key, const void *value, uint
         return add(map, key, value, link);
     if (!there && trie->count == map->max_entries)
         return -ENOSPC;
+    /* The bits behind the prefix do not count, but next_key gives them back: the latest ones. */
+    __builtin_memcpy((*link)->data, (const uint8_t *)key + sizeof(uint32_t), trie->data_size);
     __builtin_memcpy(value_of(trie, *link), value, map->value_size);
     trie->count += !there; /* a fork gets a value */
     (*link)->inner = false;

@@ -298,6 +298,41 @@ Test(map_types, lpm_behaves_as_the_model)
     check_walk(map, &m);
 }
 
+/* A prefix written again, or where only a fork was, is given back as it was written last. */
+Test(map_types, lpm_gives_back_the_latest_key)
+{
+    struct lpm_key first = {8, {10, 255}}, again = {8, {10, 0}}, left = {16, {10, 1}},
+                   right = {16, {11, 1}}, fork = {7, {11, 255}}, next;
+    int map = create(BPF_MAP_TYPE_LPM_TRIE, 6, 4, 8, BPF_F_NO_PREALLOC);
+    uint32_t value = 1;
+
+    cr_assert_eq(update(map, &first, &value, BPF_ANY), 0);
+    cr_assert_eq(update(map, &again, &value, BPF_ANY), 0);
+    cr_assert_eq(CALL(BPF_MAP_GET_NEXT_KEY, .map_fd = (uint32_t)map, .next_key = ptr(&next)), 0);
+    cr_assert_arr_eq(&next, &again, sizeof(next));
+    cr_assert_eq(CALL(BPF_MAP_DELETE_ELEM, .map_fd = (uint32_t)map, .key = ptr(&again)), 0);
+    cr_assert_eq(update(map, &left, &value, BPF_ANY), 0);
+    cr_assert_eq(update(map, &right, &value, BPF_ANY), 0);
+    cr_assert_eq(update(map, &fork, &value, BPF_ANY), 0);
+    cr_assert_eq(CALL(BPF_MAP_GET_NEXT_KEY, .map_fd = (uint32_t)map, .key = ptr(&right),
+                      .next_key = ptr(&next)),
+                 0);
+    cr_assert_arr_eq(&next, &fork, sizeof(next));
+}
+
+/* Linux: no value of a per-CPU map is larger than its allocator's unit. */
+Test(map_types, per_cpu_values_are_bounded)
+{
+    static const uint32_t types[] = {BPF_MAP_TYPE_PERCPU_ARRAY, BPF_MAP_TYPE_PERCPU_HASH,
+                                     BPF_MAP_TYPE_LRU_PERCPU_HASH};
+
+    for (unsigned i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        cr_assert_geq(create(types[i], 4, 32768, 2, 0), 0);
+        cr_assert_eq(create(types[i], 4, 32769, 2, 0), -E2BIG);
+    }
+    cr_assert_geq(create(BPF_MAP_TYPE_ARRAY, 4, 32769, 2, 0), 0);
+}
+
 Test(map_types, lpm_rules)
 {
     struct lpm_key key = {17, {0, 0}};

@@ -81,7 +81,7 @@ static const char *line_text(const struct code *code, uint32_t name_offset)
 
     while (text && (*text == ' ' || *text == '\t'))
         text++;
-    return text && *text ? text : NULL;
+    return text; /* empty where the compiler had no line: bpftool shows that too */
 }
 
 /* What stands above instruction `slot`: *func and *line count what was printed so far. */
