@@ -81,6 +81,7 @@ static void network_thread(void *arg)
         more = net_netif_poll();
         net_port_service();
         sys_check_timeouts();
+        net_timers_adjust();
         if (!more) {
             busy_rounds = 0;
             await_work();

@@ -14,6 +14,8 @@ struct netdev;
 /* netif.c */
 void net_netif_add_all(void (*wake)(struct netdev *dev));
 bool net_netif_poll(void);
+/* timers.c */
+void net_timers_adjust(void);
 /* xdp.c */
 bool net_xdp(struct netdev *dev, uint8_t **frame, size_t *len);
 /* udp_port.c */

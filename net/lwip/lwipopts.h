@@ -95,6 +95,9 @@ void net_assert_thread(void);
 #define TFTP_TIMEOUT_MSECS 2000
 #define TFTP_TIMER_MSECS   500
 
+/* ---- timers: shows net/timers.c lwip_cyclic_timer, and changes nothing else (2.1.3) ------- */
+#define LWIP_TESTMODE 1
+
 /* ---- counters ---------------------------------------------------------------------------- */
 #define LWIP_STATS         1
 #define LWIP_STATS_DISPLAY 0

@@ -43,13 +43,13 @@ UNIT_trace_pipe := $(TRACING)
 
 # lwIP runs under AddressSanitizer only: it reads packed headers at odd addresses by design.
 LWIP_UNIT := $(addprefix $(LWIP_DIR)/src/,$(addsuffix .c,$(LWIP_SRCS)))
-UNIT_netstack := tests/unit/wire.c tests/unit/wire_files.c net/netif.c net/xdp.c net/udp_port.c \
+UNIT_netstack := tests/unit/wire.c tests/unit/wire_files.c net/netif.c net/xdp.c net/timers.c net/udp_port.c \
 	net/datagram_queue.c net/echo.c net/files.c net/httpd_files.c net/tftp.c net/lwip/sys_arch.c \
 	kernel/random.c kernel/cmdline.c kernel/text.c kernel/printk.c kernel/format.c $(HOST_KERNEL) $(LWIP_UNIT)
 $(O)/unit/netstack: SUITE_CFLAGS += -Inet/lwip -isystem $(LWIP_DIR)/src/include
 $(addprefix $(O)/unit/obj/,$(LWIP_UNIT:.c=.o)): SUITE_CFLAGS += -w -fno-sanitize=undefined
 $(LWIP_UNIT): $(LWIP_STAMP)
-$(addprefix $(O)/unit/obj/,$(LWIP_UNIT:.c=.o) tests/unit/wire.o $(addprefix net/,netif.o \
+$(addprefix $(O)/unit/obj/,$(LWIP_UNIT:.c=.o) tests/unit/wire.o tests/unit/test_netstack.o $(addprefix net/,netif.o timers.o \
 	udp_port.o echo.o httpd_files.o tftp.o lwip/sys_arch.o)): $(LWIP_PORT)
 
 UNIT_transport := user/lib/bpf_transport.c user/lib/bpf_wrap.c $(MARSHAL)

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lwip/timeouts.h"
+
 #include <linux/bpf.h>
 
 #include "ebpf/ebpf.h"
@@ -423,6 +425,69 @@ Test(netstack, damaged_connections_end, .timeout = 120)
     while (wire_take() != NULL)
         ;
     cr_expect_eq(http(9000, "GET /hello.txt HTTP/1.0\r\n\r\n", &body, &len), 200);
+    expect_at_rest();
+}
+
+/* ---- timers ------------------------------------------------------------------------------- */
+
+/* How often the network thread would wake within ms, to do nothing but look at its timers. */
+static unsigned wakes_within(unsigned ms)
+{
+    unsigned wakes = 0, slept = 0;
+
+    while (slept < ms) {
+        unsigned sleep = (sys_timeouts_sleeptime() + 49) / 50 * 50;
+
+        wire_sleep(sleep ? sleep : 50);
+        slept += sleep ? sleep : 50;
+        wakes++;
+    }
+    return wakes;
+}
+
+/* A multicast listener query to all nodes, for every group (RFC 2710, 3), to be answered within
+ * delay_ms. */
+static void send_query(uint16_t delay_ms)
+{
+    static const uint8_t all_nodes[16] = {0xff, 0x02, [15] = 1};
+    uint8_t frame[WIRE_MAX_FRAME],
+        query[24] = {130, [4] = (uint8_t)(delay_ms >> 8), (uint8_t)delay_ms};
+    unsigned total = 58 + sizeof(query) + (130 << 8) + delay_ms;
+    size_t len;
+
+    for (unsigned i = 0; i < 16; i += 2) {
+        total += (unsigned)wire_host6[i] << 8 | wire_host6[i + 1];
+        total += (unsigned)all_nodes[i] << 8 | all_nodes[i + 1];
+    }
+    total = ~((total & 0xffff) + (total >> 16));
+    query[2] = (uint8_t)(total >> 8);
+    query[3] = (uint8_t)total;
+    len = wire_make_ip6(frame, 58, query, sizeof(query));
+    memcpy(frame, "\x33\x33\0\0\0\1", 6);
+    memcpy(frame + 38, all_nodes, sizeof(all_nodes));
+    wire_send(frame, len);
+}
+
+Test(netstack, idle_stack_wakes_once_a_second)
+{
+    wire_sleep(20000);
+    cr_expect_leq(wakes_within(10000), 11);
+}
+
+Test(netstack, idle_stack_still_answers_listener_queries)
+{
+    unsigned reports;
+
+    wire_sleep(20000);
+    for (unsigned round = 0; round < 3; round++) {
+        reports = wire_listener_reports();
+        wire_sleep(5000);
+        cr_expect_eq(wire_listener_reports(), reports);
+        send_query(2000);
+        wire_sleep(2200);
+        cr_expect_gt(wire_listener_reports(), reports);
+        cr_expect_leq(wakes_within(10000), 11);
+    }
     expect_at_rest();
 }
 

@@ -305,6 +305,13 @@ static void answer_solicitation(const uint8_t *frame)
     send_ip(6, 58, message, sizeof(message));
 }
 
+static unsigned listener_reports;
+
+unsigned wire_listener_reports(void)
+{
+    return listener_reports;
+}
+
 /* True when the frame was neighbour talk, which tests do not want to see. */
 static bool handle_neighbour(const struct wire_frame *frame)
 {
@@ -317,8 +324,10 @@ static bool handle_neighbour(const struct wire_frame *frame)
     }
     if (type != 0x86dd)
         return false;
-    if (bytes[20] == 0)
-        return true; /* multicast listener reports have a hop-by-hop header */
+    if (bytes[20] == 0) { /* multicast listener reports have a hop-by-hop header */
+        listener_reports += bytes[62] == 131;
+        return true;
+    }
     if (bytes[20] != 58 || bytes[54] < 133 || bytes[54] > 137)
         return false;
     if (bytes[54] == 135)
@@ -370,6 +379,7 @@ static void run_stack(void)
     net_netif_poll();
     net_port_service();
     sys_check_timeouts();
+    net_timers_adjust();
 }
 
 void wire_run(void)

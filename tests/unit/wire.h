@@ -34,6 +34,9 @@ void wire_run(void);
 /* Moves the clock by ms, running the stack's timers on the way. */
 void wire_sleep(unsigned ms);
 
+/* Multicast listener reports (RFC 2710) from the guest so far. */
+unsigned wire_listener_reports(void);
+
 /* From now on one frame in n is damaged in a byte behind its Ethernet header; 0: none. Checksums
  * of what is damaged are mended when mend is set, so that more of it is looked at. */
 void wire_damage(unsigned n, bool mend);
