@@ -36,7 +36,7 @@ static uint64_t lookup(const struct low_lookup *l, uint64_t key_address)
 
 static uint32_t switch_target(const struct low_switch *s, uint64_t value)
 {
-    value -= s->low;
+    value = s->wide ? value : (uint32_t)value;
     return value < s->nr ? s->slots[value] : s->otherwise;
 }
 

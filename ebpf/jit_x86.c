@@ -166,7 +166,10 @@ static int emit_all(struct jit *j)
             enter_function(j);
         j->offsets[j->pc] = (uint32_t)(j->at - j->buffer);
         j->first_fixup[j->pc] = j->nr_fixups;
-        emit(j, &low->code[j->pc]);
+        if (j->skip_next)
+            j->skip_next = false;
+        else
+            emit(j, &low->code[j->pc]);
     }
     j->offsets[low->nr] = (uint32_t)(j->at - j->buffer);
     j->first_fixup[low->nr] = j->nr_fixups;

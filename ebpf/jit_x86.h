@@ -87,6 +87,7 @@ struct jit {
     /* Flags hold the comparison of this register with 0 (ZF alone); NO_FLAGS: they do not. */
     uint8_t flags_of;
     bool flags_wide;
+    bool skip_next; /* the next slot's work has been done with this one's */
 };
 
 #define NO_FLAGS 0xffu

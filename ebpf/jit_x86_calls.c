@@ -116,34 +116,48 @@ void jit_emit_tail_call(struct jit *j)
     short_here(j, fall_through);
 }
 
-/* rax = data + index * stride, for an index in eax. */
+/* rax = data + index * stride, for an index in r10 that fits in 31 bits. */
 static void emit_element(struct jit *j, const struct low_lookup *l)
 {
-    jit_emit_mul_imm(j, RAX, RAX, (int32_t)l->stride, true);
-    jit_mov_imm(j, R11, (uintptr_t)l->data);
-    alu_rr(j, true, X86_ADD, RAX, R11);
+    if (is_power_of_two(l->stride) && l->stride <= 8) {
+        jit_mov_imm(j, RAX, (uintptr_t)l->data);
+        op_rm(j, true, 0x8d, RAX, (struct x86_mem){RAX, R10, (uint8_t)__builtin_ctz(l->stride), 0});
+        return;
+    }
+    jit_emit_mul_imm(j, R10, R10, (int32_t)l->stride, true);
+    jit_mov_imm(j, RAX, (uintptr_t)l->data);
+    alu_rr(j, true, X86_ADD, RAX, R10);
 }
 
-/* LOW_ARRAY_LOOKUP. */
+/* The slot that a test for NULL after the lookup leads to, when it comes right after. */
+static bool null_check_follows(const struct jit *j, const struct ebpf_decoded *next)
+{
+    return j->pc + 1 < j->low->nr && !(j->low->flags[j->pc + 1] & (LOW_TARGET | LOW_FUNCTION)) &&
+           next->op == OP_JEQ64_K && next->dst == 0 && next->imm == 0;
+}
+
+/* LOW_ARRAY_LOOKUP. An index out of bounds goes where the test of the result for NULL would. */
 void jit_emit_lookup(struct jit *j, const struct ebpf_decoded *i)
 {
     const struct low_lookup *l = &j->low->lookups[i->imm];
-    uint8_t *outside = NULL, *done;
+    uint8_t *outside = NULL;
 
     if (l->key_constant) {
         jit_mov_imm(j, RAX, l->key < l->nr ? (uintptr_t)l->data + (uint64_t)l->key * l->stride : 0);
         return;
     }
-    op_rm(j, false, 0x8b, RAX, mem_at(home(i->src), i->off));
+    op_rm(j, false, 0x8b, R10, mem_at(home(i->src), i->off));
     if (!l->in_bounds) {
-        alu_ri(j, false, X86_CMP, RAX, (int32_t)l->nr);
-        outside = short_jump(j, SHORT_JCC(CC_AE));
+        alu_rr(j, false, X86_XOR, RAX, RAX);
+        alu_ri(j, false, X86_CMP, R10, (int32_t)l->nr);
+        if (null_check_follows(j, i + 1)) {
+            jit_add_fixup(j, FIX_JCC, (uint32_t)i[1].off)->cc = CC_AE;
+            j->skip_next = true;
+        } else {
+            outside = short_jump(j, SHORT_JCC(CC_AE));
+        }
     }
     emit_element(j, l);
-    if (outside) {
-        done = short_jump(j, SHORT_JMP);
+    if (outside)
         short_here(j, outside);
-        alu_rr(j, false, X86_XOR, RAX, RAX);
-        short_here(j, done);
-    }
 }

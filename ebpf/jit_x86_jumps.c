@@ -76,12 +76,14 @@ void jit_emit_switch(struct jit *j, const struct ebpf_decoded *i)
     const struct low_switch *s = &j->low->switches[i->imm];
     unsigned value = home(i->dst);
 
-    if (s->low) {
-        op_rm(j, true, 0x8d, R10, mem_at(value, -(int32_t)s->low));
-        value = R10;
+    if (!s->complete) {
+        if (!s->wide) {
+            mov_rr(j, false, R10, value);
+            value = R10;
+        }
+        alu_ri(j, true, X86_CMP, value, (int32_t)s->nr - 1);
+        jit_add_fixup(j, FIX_JCC, s->otherwise)->cc = CC_A;
     }
-    alu_ri(j, true, X86_CMP, value, (int32_t)s->nr - 1);
-    jit_add_fixup(j, FIX_JCC, s->otherwise)->cc = CC_A;
     jit_add_fixup(j, FIX_TABLE, (uint32_t)i->imm);
     op_rm(j, true, 0x63, R10, (struct x86_mem){R11, (uint8_t)value, 2, 0}); /* movsxd */
     alu_rr(j, true, X86_ADD, R10, R11);

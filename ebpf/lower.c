@@ -180,10 +180,20 @@ static int allocate(struct lowering *l)
     return 0;
 }
 
-static void run_passes(struct lowering *l)
+static int run_passes(struct lowering *l)
 {
-    low_liveness(l, true);
+    int err = low_switches(l);
+
+    if (err)
+        return err;
+    low_liveness(l, false);
+    err = low_values(l);
+    if (err)
+        return err;
     low_branches(l);
+    err = low_reach(l);
+    low_liveness(l, true);
+    return err;
 }
 
 /* Makes the lowered form of a verified program; passes are LOWER_ALL or LOWER_NONE. The caller
@@ -203,12 +213,12 @@ int ebpf_lower(const struct ebpf_prog *prog, const struct ebpf_proof *proof, int
         mark(&l);
         err = find_functions(&l);
     }
+    if (!err && passes != LOWER_NONE)
+        err = run_passes(&l);
     if (err) {
         ebpf_lower_free(l.low);
         return err;
     }
-    if (passes != LOWER_NONE)
-        run_passes(&l);
     l.low->zero_stack = proof->reads_unwritten_stack;
     low_liveness(&l, false);
     for (uint32_t n = 0; n < l.low->nr_functions; n++)

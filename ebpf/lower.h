@@ -40,7 +40,8 @@ enum low_op {
     LOW_LDX_BE32,
     LOW_LDX_BE64,
     LOW_SWITCH,       /* go to tables[imm] by dst */
-    LOW_ARRAY_LOOKUP, /* r0 = element of lookups[imm], index in dst or at src + off */
+    LOW_ARRAY_LOOKUP, /* r0 = element of lookups[imm], index at src + off; dst
+                         LOW_NO_INDEX: it is constant */
     LOW_CALL_DIRECT,  /* r0 = function at imm (r1 to r5) */
     NR_LOW_OPS
 };
@@ -81,11 +82,12 @@ struct low_function {
     bool zero_stack; /* begins as zeroes */
 };
 
-/* A decision tree over one register, as a table: slot for value low + i is slots[i]. */
+/* A decision tree over one register, as a table: the slot for value n is slots[n]. */
 struct low_switch {
-    uint64_t low;
     uint32_t nr;
-    uint32_t otherwise;
+    uint32_t otherwise; /* for values that the table does not have */
+    bool complete;      /* there are none */
+    bool wide;          /* the register counts whole; else its lower half */
     uint32_t *slots;
 };
 

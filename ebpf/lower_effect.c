@@ -96,7 +96,7 @@ static uint16_t arguments(const struct ebpf_decoded *i)
 
 struct low_effect low_effect(const struct ebpf_decoded *i)
 {
-    uint16_t dst = BIT(i->dst), src = BIT(i->src);
+    uint16_t dst = BIT(i->dst & 15), src = BIT(i->src);
 
     switch ((enum shape)shapes[i->op]) {
     case DST_FROM_DST:
@@ -127,7 +127,7 @@ struct low_effect low_effect(const struct ebpf_decoded *i)
     case EXIT:
         return (struct low_effect){BIT(0), 0, false};
     case LOOKUP: /* as the call it stands for, but for its arguments */
-        return (struct low_effect){src, LOW_CLOBBERED, false};
+        return (struct low_effect){i->dst == LOW_NO_INDEX ? 0 : src, LOW_CLOBBERED, false};
     case NOTHING:
     case JUMP_ALWAYS:
         break;

@@ -57,6 +57,9 @@ static inline void low_drop(struct ebpf_decoded *i)
 void low_liveness(struct lowering *l, bool drop);
 
 /* The passes. */
+int low_switches(struct lowering *l);
+int low_values(struct lowering *l);
+int low_reach(struct lowering *l);
 void low_branches(struct lowering *l);
 
 #endif

@@ -79,6 +79,9 @@ struct ebpf_map_ops {
      * into buf, 0 for a record that is only to be skipped; above room: it was not taken. */
     bool (*take_record)(struct ebpf_map *map, uint8_t *buf, size_t room, size_t *size);
     uint64_t (*dropped)(struct ebpf_map *map); /* records that are lost, so far */
+    /* Plain arrays only, for machine code: element n is at *data + n * *stride as long as the map
+     * lives. */
+    void (*elements)(struct ebpf_map *map, uint8_t **data, uint32_t *stride);
     /* Program array only: the program at index, borrowed, or NULL. */
     struct ebpf_prog *(*prog_at)(struct ebpf_map *map, uint32_t index);
 };

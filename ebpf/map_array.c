@@ -136,6 +136,14 @@ int ebpf_map_next_index(struct ebpf_map *map, const void *key, void *next)
     return 0;
 }
 
+static void elements(struct ebpf_map *map, uint8_t **data, uint32_t *stride)
+{
+    const struct array *array = map->impl;
+
+    *data = array->data;
+    *stride = (uint32_t)array->stride; /* value_size is at most INT32_MAX, see check */
+}
+
 static int direct_value(struct ebpf_map *map, uint32_t offset, void **addr)
 {
     struct array *array = map->impl;
@@ -168,6 +176,7 @@ const struct ebpf_map_ops ebpf_map_array = {
     .remove = remove_element,
     .next_key = ebpf_map_next_index,
     .direct_value = direct_value,
+    .elements = elements,
     .owns = owns,
 };
 

@@ -26,8 +26,8 @@
 #include "user/vm/vm.h"
 
 #define PACKET_SIZE 1500u
-#define SAMPLES     25u
-#define SAMPLE_NS   2000000.0
+#define SAMPLES     101u
+#define SAMPLE_NS   200000.0
 #define RING_RUNS   10000u /* records that fit in the ring */
 #define CHECK_RUNS  1000u
 #define HASH_KEYS   10000u

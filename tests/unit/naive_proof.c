@@ -14,7 +14,7 @@
 
 #define SLOTS 64u
 
-enum kind { UNSEEN, NUMBER, CONTEXT, FRAME };
+enum kind { UNSEEN, NUMBER, CONTEXT, FRAME, PACKET };
 
 struct state {
     uint8_t reg[ISA_REGISTERS];
@@ -52,11 +52,20 @@ static uint8_t *stack_slot(struct state *s, const struct ebpf_decoded *i, unsign
 
 static enum proof_memory memory_of(uint8_t kind)
 {
-    return kind == CONTEXT ? PROOF_MEM_CTX : kind == FRAME ? PROOF_MEM_STACK : PROOF_MEM_MIXED;
+    switch ((enum kind)kind) {
+    case CONTEXT:
+        return PROOF_MEM_CTX;
+    case FRAME:
+        return PROOF_MEM_STACK;
+    case PACKET:
+        return PROOF_MEM_PACKET;
+    default:
+        return PROOF_MEM_MIXED;
+    }
 }
 
 /* The state after i, and what memory it touches. */
-static enum proof_memory step(struct state *s, const struct ebpf_decoded *i)
+static enum proof_memory step(struct state *s, const struct ebpf_decoded *i, bool packet)
 {
     enum proof_memory memory = PROOF_MEM_NONE;
     uint8_t *slot;
@@ -67,7 +76,9 @@ static enum proof_memory step(struct state *s, const struct ebpf_decoded *i)
         return memory;
     case OP_ADD64_K:
     case OP_SUB64_K:
+        return memory;
     case OP_ADD64_X:
+        s->reg[i->dst] = s->reg[i->src] > s->reg[i->dst] ? s->reg[i->src] : s->reg[i->dst];
         return memory;
     case OP_CALL_HELPER:
     case OP_CALL_LOCAL:
@@ -81,7 +92,9 @@ static enum proof_memory step(struct state *s, const struct ebpf_decoded *i)
         memory = memory_of(s->reg[form == 0 ? i->src : i->dst]);
         slot = stack_slot(s, i, form == 0 ? i->src : i->dst);
         if (form == 0)
-            s->reg[i->dst] = slot && i->op == OP_LDX_DW ? *slot : NUMBER;
+            s->reg[i->dst] = slot && i->op == OP_LDX_DW          ? *slot
+                             : memory == PROOF_MEM_CTX && packet ? PACKET
+                                                                 : NUMBER;
         else if (slot)
             *slot = i->op == OP_STX_DW ? s->reg[i->src] : NUMBER;
         return memory;
@@ -100,12 +113,11 @@ static bool jumps(uint16_t op)
     return op == OP_JA || op == OP_MAY_GOTO || (op >= OP_JEQ64_K && op <= OP_JSLE32_X);
 }
 
-static void enter(struct state *s, bool context)
+static void enter(struct state *s, enum kind r1)
 {
     memset(s, NUMBER, sizeof(*s));
     s->reg[ISA_FP] = FRAME;
-    if (context)
-        s->reg[1] = CONTEXT;
+    s->reg[1] = (uint8_t)r1;
     s->reached = true;
 }
 
@@ -118,7 +130,7 @@ struct ebpf_proof *naive_proof(const struct ebpf_prog *prog)
     proof->slots = port_alloc(prog->nr_insns * sizeof(proof->slots[0]));
     proof->nr_slots = prog->nr_insns;
     proof->reads_unwritten_stack = true;
-    enter(&states[0], prog->type != EBPF_PROG_TYPE_MEM);
+    enter(&states[0], prog->type == EBPF_PROG_TYPE_MEM ? PACKET : CONTEXT);
     while (changed) {
         changed = false;
         for (uint32_t pc = 0; pc < prog->nr_insns; pc++) {
@@ -128,9 +140,9 @@ struct ebpf_proof *naive_proof(const struct ebpf_prog *prog)
             if (!s.reached)
                 continue;
             proof->slots[pc].reached = true;
-            proof->slots[pc].memory = step(&s, i);
+            proof->slots[pc].memory = step(&s, i, prog->type == BPF_PROG_TYPE_XDP && i->off < 12);
             if (i->op == OP_CALL_LOCAL) {
-                enter(&entry, states[pc].reg[1] == CONTEXT);
+                enter(&entry, states[pc].reg[1]);
                 changed |= join(&states[i->off], &entry);
             }
             if (jumps(i->op))

@@ -1,6 +1,6 @@
 /*
  * A proof that claims next to nothing, for tests of the engines on programs that need no verifier:
- * only which accesses are to the context, by following r1.
+ * what accesses touch, by following pointers.
  */
 #ifndef SKEP_TESTS_NAIVE_PROOF_H
 #define SKEP_TESTS_NAIVE_PROOF_H

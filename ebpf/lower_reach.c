@@ -1,0 +1,65 @@
+/*
+ * Code that nothing leads to any more is dropped: what the verifier never reached, and what the
+ * passes have made unreachable.
+ */
+#include "ebpf/lower_internal.h"
+
+#include <linux/errno.h>
+
+#include "ebpf/port.h"
+
+struct reach {
+    const struct lowering *l;
+    uint8_t *reached;
+    uint32_t *stack; /* each slot is pushed once */
+    uint32_t depth;
+};
+
+static void push(struct reach *r, uint32_t slot)
+{
+    if (slot >= r->l->nr || r->reached[slot])
+        return;
+    r->reached[slot] = 1;
+    r->stack[r->depth++] = slot;
+}
+
+static void follow(struct reach *r, uint32_t slot)
+{
+    const struct ebpf_decoded *i = &r->l->code[slot];
+
+    if (i->op == LOW_SWITCH) {
+        const struct low_switch *s = &r->l->low->switches[i->imm];
+
+        push(r, s->otherwise);
+        for (uint32_t n = 0; n < s->nr; n++)
+            push(r, s->slots[n]);
+        return;
+    }
+    if (i->op == OP_JA || i->op == OP_MAY_GOTO || i->op == OP_CALL_LOCAL ||
+        low_is_conditional(i->op))
+        push(r, (uint32_t)i->off);
+    if (i->op != OP_JA && i->op != OP_EXIT)
+        push(r, slot + 1);
+}
+
+/* 0 or -ENOMEM. */
+int low_reach(struct lowering *l)
+{
+    struct reach r = {.l = l, .reached = port_alloc(l->nr)};
+    int err = 0;
+
+    r.stack = port_alloc(l->nr * sizeof(r.stack[0]));
+    if (r.reached && r.stack) {
+        push(&r, 0);
+        while (r.depth)
+            follow(&r, r.stack[--r.depth]);
+        for (uint32_t slot = 0; slot < l->nr; slot++)
+            if (!r.reached[slot])
+                low_drop(&l->code[slot]);
+    } else {
+        err = -ENOMEM;
+    }
+    port_free(r.reached);
+    port_free(r.stack);
+    return err;
+}
