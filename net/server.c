@@ -314,6 +314,15 @@ uint64_t server_tick(struct server *server, uint64_t now_ns)
     return next;
 }
 
+/* Whether a read is held until there is something to read. Any context. */
+bool server_waits(const struct server *server)
+{
+    for (unsigned i = 0; i < WIRE_SESSIONS_MAX; i++)
+        if (__atomic_load_n(&server->sessions[i].state, __ATOMIC_RELAXED) == SESSION_PARKED)
+            return true;
+    return false;
+}
+
 void server_get_stats(const struct server *server, struct server_stats *out)
 {
     *out = server->stats;

@@ -7,6 +7,7 @@
 #ifndef SKEP_NET_SERVER_H
 #define SKEP_NET_SERVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -50,6 +51,7 @@ void server_destroy(struct server *server);
 void server_receive(struct server *server, const struct net_endpoint *from, const void *datagram,
                     size_t len, uint64_t now_ns);
 uint64_t server_tick(struct server *server, uint64_t now_ns);
+bool server_waits(const struct server *server);
 void server_get_stats(const struct server *server, struct server_stats *out);
 
 /* Guest only (net/server_thread.c). */

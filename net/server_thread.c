@@ -40,10 +40,17 @@ static void link_send(struct server_link *link, const struct net_endpoint *to, c
 
 static struct server_link udp_link = {link_send};
 
-/* Something is there to read: a read that the server holds may be answered. Interrupt context. */
+/* Something came to be read since server_tick began. */
+static bool news;
+
+/* Something is there to read: a read that the server holds may be answered. While it holds none it
+ * is left asleep: its waking may be the next event that is recorded, and so on for ever. Interrupt
+ * context. */
 static void notify(void)
 {
-    net_port_interrupt(port);
+    __atomic_store_n(&news, true, __ATOMIC_RELAXED);
+    if (server_waits(server))
+        net_port_interrupt(port);
 }
 
 /* ---- the machine --------------------------------------------------------------------------- */
@@ -147,7 +154,10 @@ static void serve(void *arg)
         }
         if (len >= 0)
             server_receive(server, &from, datagram, (size_t)len, arch_time_ns());
+        __atomic_store_n(&news, false, __ATOMIC_RELAXED);
         next = server_tick(server, arch_time_ns());
+        if (__atomic_load_n(&news, __ATOMIC_RELAXED))
+            next = 0; /* perhaps just before the read that wants it was held */
     }
 }
 

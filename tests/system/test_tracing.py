@@ -121,6 +121,17 @@ class TracePipe(unittest.TestCase):
         self.assertEqual(len(closes(first)), 5)
         self.assertEqual(closes(first), closes(second))
 
+    def test_quiet_when_idle(self):
+        """an idle machine is quiet: watching its thread switches makes no more of them"""
+        time.sleep(4)  # what the boot and earlier tests began comes to rest
+        self.guest.skepctl("tracepoint", "enable", "sched:sched_switch")
+        first, second = (self.hits("sched:sched_switch") for _ in range(2))
+        asking = second - first
+        time.sleep(5)
+        idle = self.hits("sched:sched_switch") - second - asking
+        self.guest.skepctl("tracepoint", "disable", "sched:sched_switch")
+        self.assertLess(idle, 60, f"in 5 seconds; asking makes {asking}")
+
     def test_unknown_tracepoint(self):
         """an unknown tracepoint is refused by name"""
         refused = self.guest.skepctl("tracepoint", "enable", "no:such", check=False)

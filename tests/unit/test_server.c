@@ -386,10 +386,12 @@ Test(server, a_held_read_is_answered_when_there_is_something)
     char buf[200] = {0};
     long status;
 
+    cr_assert_not(server_waits(server));
     begin_pipe_read(&reader, 0, &attr, buf, sizeof(buf), 800, &plan);
     cr_assert_eq(count_sent(&reader, WIRE_ACK), 1);
     cr_assert_eq(count_sent(&reader, WIRE_REPLY), 0);
     cr_assert_eq(server_tick(server, now), now + 800 * MS);
+    cr_assert(server_waits(server));
 
     /* Meanwhile others are served. */
     cr_assert_eq(client_command(&other, SKEP_SYS_INFO, &info, sizeof(info)), 0);
@@ -402,6 +404,7 @@ Test(server, a_held_read_is_answered_when_there_is_something)
     cr_assert(strstr(buf, "an event"));
     cr_assert_eq(attr.size, strlen(buf));
     cr_assert_gt(attr.cursor, 0);
+    cr_assert_not(server_waits(server));
 }
 
 /* "From now on" is when the request came, not when the event did. */
