@@ -219,6 +219,7 @@ static bool check_argument(struct checked *c, enum ebpf_arg kind, unsigned n,
         return may_access(c, value, sizeof(uint64_t), true);
     case ARG_NONE:
     case ARG_ANYTHING:
+    case ARG_VARIADIC:
         return true;
     default:
         return checked_fault(c, "arguments of kind %d are not supported", kind);

@@ -14,6 +14,7 @@
 enum ebpf_arg {
     ARG_NONE,
     ARG_ANYTHING,
+    ARG_VARIADIC,            /* anything, or never written: trace_printk's r3 to r5 */
     ARG_CONST_MAP_PTR,
     ARG_MAP_KEY,          /* readable, key_size of the map argument */
     ARG_MAP_VALUE,        /* readable, value_size of the map argument */

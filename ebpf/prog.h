@@ -75,6 +75,8 @@ struct ebpf_prog_load {
     struct ebpf_btf *btf;
     const void *func_info, *line_info;
     uint32_t nr_func_info, nr_line_info;
+    uint32_t mem_size; /* type mem: the least memory that a run will be given */
+    bool unverified;   /* tools and tests alone: for the checked interpreter, as it is */
     struct ebpf_log *log;
 };
 

@@ -43,6 +43,15 @@ struct data_case *data_read(const char *path);
 struct data_case *data_read_all(const char *folder);
 void data_free(struct data_case *cases);
 
+struct ebpf_map;
+
+#define DATA_MAPS_MAX 8u
+
+/* UINT32_MAX when there is no such type. */
+uint32_t data_type_by_name(const char *name);
+/* A case's section maps. Returns how many there are, or -1. The caller puts each. */
+int data_make_maps(const char *text, struct ebpf_map **maps);
+
 /* What running one case gave: 0 when all was as expected, else -1 and in why a sentence. */
 int data_run(const struct data_case *c, char *why, size_t size);
 

@@ -14,12 +14,11 @@
 #include "tests/unit/naive_proof.h"
 #include "user/vm/host_port.h"
 
-#define MAPS_MAX 8u
 #define LOG_SIZE 4096u
 
 #define FAIL(why, size, ...) (snprintf(why, size, __VA_ARGS__), -1)
 
-static uint32_t type_by_name(const char *name)
+uint32_t data_type_by_name(const char *name)
 {
     for (uint32_t type = 0; type < 64; type++) {
         const struct ebpf_context *context = ebpf_context_get(type);
@@ -41,8 +40,7 @@ static const struct ebpf_map_ops *ops_by_name(const char *name)
     return NULL;
 }
 
-/* Lines `TYPE KEY VALUE ENTRIES [FLAGS]`. Returns how many maps there are, or -1. */
-static int make_maps(const char *text, struct ebpf_map **maps)
+int data_make_maps(const char *text, struct ebpf_map **maps)
 {
     int n = 0;
 
@@ -52,7 +50,7 @@ static int make_maps(const char *text, struct ebpf_map **maps)
         unsigned key, value, entries, flags = 0;
 
         memset(&attr, 0, sizeof(attr));
-        if (n == MAPS_MAX ||
+        if (n == DATA_MAPS_MAX ||
             sscanf(text, "%31s %u %u %u %x", name, &key, &value, &entries, &flags) < 4 ||
             !ops_by_name(name))
             return -1;
@@ -150,13 +148,13 @@ static bool engine_takes(const struct data_case *c, enum ebpf_engine engine)
 /* Runs the case in one engine. */
 static int run_in(const struct data_case *c, enum ebpf_engine engine, char *why, size_t size)
 {
-    struct ebpf_map *maps[MAPS_MAX] = {0};
+    struct ebpf_map *maps[DATA_MAPS_MAX] = {0};
     char log_text[LOG_SIZE] = "";
     struct ebpf_log log = {.buf = log_text, .size = sizeof(log_text), .level = 1};
-    int nr_maps = make_maps(c->maps, maps), verdict;
+    int nr_maps = data_make_maps(c->maps, maps), verdict;
     struct ebpf_prog *prog = NULL;
     struct ebpf_prog_load load = {
-        .type = type_by_name(c->type ? c->type : "mem"),
+        .type = data_type_by_name(c->type ? c->type : "mem"),
         .name = c->name,
         .license = c->license ? c->license : "GPL",
         .insns = c->insns,
@@ -181,7 +179,7 @@ static int run_in(const struct data_case *c, enum ebpf_engine engine, char *why,
         verdict = run_loaded(c, prog, why, size);
     if (prog)
         ebpf_prog_put(prog);
-    for (unsigned i = 0; i < MAPS_MAX; i++)
+    for (unsigned i = 0; i < DATA_MAPS_MAX; i++)
         ebpf_map_put(maps[i]);
     return verdict;
 }

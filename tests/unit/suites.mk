@@ -69,6 +69,10 @@ UNIT_libskep := user/lib/skep.c user/lib/skep_exchange.c user/lib/channel_udp.c 
 
 UNIT_scalar := ebpf/scalar.c ebpf/scalar_branch.c
 
+# The verifier: verdicts of tests/data/verifier and tests/data.
+UNIT_verifier := $(ENGINE_ALONE) user/vm/asm.c \
+	tests/unit/data_case.c tests/unit/data_run.c tests/unit/naive_proof.c
+
 # Random programs in every engine.
 UNIT_engines := $(ENGINE_ALONE) tests/unit/naive_proof.c tests/unit/random_program.c
 

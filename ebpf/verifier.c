@@ -1,0 +1,425 @@
+/*
+ * The verifier's walk: every path of the program, depth first, as abstract states; and what it
+ * gives to those who build on the proof. Called by prog.c at load and by tools.
+ *
+ * Safe means: each access inside its memory, each argument as its helper wants it, every reference
+ * given back, the end reached within a bounded number of instructions. Not looked at: what the
+ * program computes, and how long helpers take. Linux: kernel/bpf/verifier.c, do_check.
+ */
+#include "ebpf/base.h"
+#include "ebpf/context.h"
+#include "ebpf/ebpf.h"
+#include "ebpf/helper.h"
+#include "ebpf/port.h"
+#include "ebpf/prog.h"
+#include "ebpf/verifier_state.h"
+
+#define ANCHOR_EVERY 128u /* instructions; bounds how far numbers are followed back */
+#define SCRATCH_SIZE 8192u
+
+static struct ebpf_verify_cost last_cost;
+
+/* ---- states -------------------------------------------------------------------------------------
+ */
+
+void states_add(struct verifier *v, struct kept *kept)
+{
+    struct insn_info *info = &v->info[kept->pc];
+
+    kept->serial = ++v->serial;
+    kept->next = info->states;
+    info->states = kept;
+    kept->older = v->newest;
+    if (v->newest)
+        v->newest->newer = kept;
+    v->newest = kept;
+    v->cost.total_states++;
+    if (++v->nr_states > v->cost.peak_states)
+        v->cost.peak_states = v->nr_states;
+}
+
+/* Out of its list, and freed. */
+void states_remove(struct verifier *v, struct kept *kept)
+{
+    struct kept **link = &v->info[kept->pc].states;
+
+    while (*link != kept)
+        link = &(*link)->next;
+    *link = kept->next;
+    if (kept->newer)
+        kept->newer->older = kept->older;
+    else
+        v->newest = kept->older;
+    if (kept->older)
+        kept->older->newer = kept->newer;
+    v->nr_states--;
+    keep_free(v, kept);
+}
+
+/* Removes what was kept after the state with this serial number. */
+void states_drop_since(struct verifier *v, uint32_t serial)
+{
+    while (v->newest && v->newest->serial > serial)
+        states_remove(v, v->newest);
+}
+
+bool path_push(struct verifier *v, struct kept *kept)
+{
+    if (!verifier_grow(v, (void **)&v->path, &v->path_room, v->nr_path + 1, sizeof(v->path[0])))
+        return false;
+    kept->trace = v->nr_trace;
+    v->path[v->nr_path++] = kept;
+    v->since_kept = 0;
+    return true;
+}
+
+/* Takes states off the path: all ways on from them have been walked. */
+void path_cut(struct verifier *v, uint32_t nr_path)
+{
+    while (v->nr_path > nr_path) {
+        struct kept *kept = v->path[--v->nr_path];
+
+        kept->done = true;
+        kept->loop = NULL;
+        if (kept->serial == 0) /* kept for the way back alone */
+            keep_free(v, kept);
+    }
+}
+
+/* Keeps v->now, to compare others with, or for the way back alone. */
+static bool keep_now(struct verifier *v, bool compare)
+{
+    struct kept *kept = keep(v, v->now, v->now->pc);
+
+    if (!kept)
+        return false;
+    if (!path_push(v, kept)) {
+        keep_free(v, kept);
+        return false;
+    }
+    if (compare)
+        states_add(v, kept);
+    regs_forget_precise(v);
+    return true;
+}
+
+/* Is v->now among what an older state can be? States that are of no use any more go. */
+static bool seen_before(struct verifier *v)
+{
+    struct kept *next;
+
+    for (struct kept *k = v->info[v->now->pc].states; k; k = next) {
+        next = k->next;
+        if (!k->done)
+            continue;
+        if (kept_includes(v, k, v->now, LIKE_USED)) {
+            k->hits++;
+            keep_marks(v, k);
+            return true;
+        }
+        if (++k->misses > k->hits * 3 + 16)
+            states_remove(v, k);
+    }
+    return false;
+}
+
+/* ---- one instruction ----------------------------------------------------------------------------
+ */
+
+static bool load_immediate(struct verifier *v, const struct ebpf_decoded *insn)
+{
+    const struct bpf_insn *raw = &v->load->insns[v->now->pc];
+    struct reg *dst = reg_now(v, insn->dst);
+
+    switch (raw->src_reg) {
+    case BPF_PSEUDO_MAP_FD:
+    case BPF_PSEUDO_MAP_IDX:
+        *dst = (struct reg){.type = REG_MAP, .map = v->load->maps[raw->imm], .n = scalar_const(0)};
+        break;
+    case BPF_PSEUDO_MAP_VALUE:
+    case BPF_PSEUDO_MAP_IDX_VALUE:
+        *dst = (struct reg){.type = REG_MAP_VALUE,
+                            .map = v->load->maps[raw->imm],
+                            .off = (uint32_t)raw[1].imm,
+                            .n = scalar_const(0)};
+        break;
+    case BPF_PSEUDO_FUNC:
+        *dst = (struct reg){.type = REG_FUNC, .target = insn->imm, .n = scalar_const(0)};
+        break;
+    default:
+        reg_set_scalar(dst, scalar_const(insn->imm));
+    }
+    v->now->pc += 2;
+    return true;
+}
+
+static bool may_goto(struct verifier *v, const struct ebpf_decoded *insn)
+{
+    if (!push_branch(v, v->now, (uint32_t)insn->off))
+        return false;
+    v->now->may_gotos++;
+    v->now->pc++;
+    return true;
+}
+
+/* *ended: the path ends here, well. False: rejected. */
+static bool step(struct verifier *v, bool *ended)
+{
+    const struct ebpf_decoded *insn = &v->code[v->now->pc];
+    bool ok;
+
+    switch ((enum ebpf_op)insn->op) {
+#define MEM(NAME, type, code, text)                                                                \
+    case OP_LDX_##NAME:                                                                            \
+        ok = memory_load(v, insn, sizeof(type), false);                                            \
+        break;                                                                                     \
+    case OP_STX_##NAME:                                                                            \
+        ok = memory_store(v, insn, sizeof(type), false);                                           \
+        break;                                                                                     \
+    case OP_ST_##NAME:                                                                             \
+        ok = memory_store(v, insn, sizeof(type), true);                                            \
+        break;
+#define LDSX(NAME, type, code, text)                                                               \
+    case OP_LDSX_##NAME:                                                                           \
+        ok = memory_load(v, insn, sizeof(type), true);                                             \
+        break;
+#define ATOMIC(NAME, function, imm)                                                                \
+    case OP_ATOMIC_##NAME##64:                                                                     \
+        ok = memory_atomic(v, insn, 8, imm);                                                       \
+        break;                                                                                     \
+    case OP_ATOMIC_##NAME##32:                                                                     \
+        ok = memory_atomic(v, insn, 4, imm);                                                       \
+        break;
+#define JUMP(NAME, name, code, text)                                                               \
+    case OP_##NAME##64_K:                                                                          \
+    case OP_##NAME##64_X:                                                                          \
+    case OP_##NAME##32_K:                                                                          \
+    case OP_##NAME##32_X:                                                                          \
+        return branch_step(v, insn, ended);
+#include "ebpf/opcodes.def"
+    case OP_JA:
+        v->now->pc = (uint32_t)insn->off;
+        return true;
+    case OP_MAY_GOTO:
+        return may_goto(v, insn);
+    case OP_CALL_HELPER:
+    case OP_TAIL_CALL:
+        return helper_step(v, insn);
+    case OP_CALL_LOCAL:
+        return call_step(v, insn);
+    case OP_EXIT:
+        return exit_step(v, ended);
+    case OP_LD_IMM64:
+        return load_immediate(v, insn);
+    default:
+        ok = alu_step(v, insn);
+        break;
+    }
+    v->now->pc++;
+    return ok;
+}
+
+/* ---- the walk -----------------------------------------------------------------------------------
+ */
+
+/* v->now is where paths meet. *ended: nothing new from here on. False: rejected. */
+static bool meet(struct verifier *v, bool *ended)
+{
+    if (v->info[v->now->pc].loop_head) {
+        switch (loop_arrive(v)) {
+        case ARRIVAL_DONE:
+            *ended = true;
+            return true;
+        case ARRIVAL_STARTED:
+            return true;
+        case ARRIVAL_FAIL:
+            return false;
+        case ARRIVAL_GO_ON:
+            break;
+        }
+    }
+    if (seen_before(v)) {
+        *ended = true;
+        return true;
+    }
+    return keep_now(v, true);
+}
+
+static bool advance(struct verifier *v, bool *ended)
+{
+    uint32_t pc = v->now->pc;
+
+    v->err_slot = pc;
+    if (v->info[pc].merge) {
+        if (!meet(v, ended) || *ended)
+            return !v->err;
+        pc = v->now->pc;
+    } else if (v->since_kept >= ANCHOR_EVERY && !keep_now(v, false)) {
+        return false;
+    }
+    if (v->cost.processed >= PROCESSED_MAX)
+        return verifier_reject(v, -E2BIG,
+                               "BPF program is too large. Processed %u insn: its paths could not "
+                               "all be walked",
+                               v->cost.processed + 1);
+    v->cost.processed++;
+    v->since_kept++;
+    if (!verifier_grow(v, (void **)&v->trace, &v->trace_room, v->nr_trace + 1, sizeof(v->trace[0])))
+        return false;
+    v->trace[v->nr_trace++] = pc;
+    v->proof->slots[pc].reached = true;
+    if (v->load->log && v->load->log->level & 3)
+        verifier_log_insn(v);
+    if (!step(v, ended))
+        return false;
+    v->info[pc].explored = true;
+    return true;
+}
+
+/* Takes the next way that was put aside. False: there is none. */
+static bool next_branch(struct verifier *v)
+{
+    while (v->nr_branches) {
+        struct branch b = v->branches[--v->nr_branches];
+        bool possible = true;
+
+        path_cut(v, b.nr_path);
+        v->nr_trace = b.nr_trace;
+        if (b.loop) {
+            loop_succeed(v, &b);
+            continue;
+        }
+        unkeep(v, b.state, v->now);
+        keep_free(v, b.state);
+        v->since_kept = 0;
+        if (b.jump)
+            possible = branch_take(v);
+        if (possible)
+            return true;
+    }
+    path_cut(v, 0);
+    return false;
+}
+
+static void walk(struct verifier *v)
+{
+    bool going = true;
+
+    while (going) {
+        bool ended = false;
+
+        if (!advance(v, &ended))
+            going = loop_fall_back(v);
+        else if (ended)
+            going = next_branch(v);
+    }
+}
+
+/* ---- beginning and end --------------------------------------------------------------------------
+ */
+
+static void set_entry(struct verifier *v)
+{
+    struct frame *f = &v->now->frames[0];
+    uint64_t size = v->load->mem_size;
+
+    f->regs[ISA_FP] = (struct reg){.type = REG_STACK, .n = scalar_const(0)};
+    v->next_id = ID_LENGTH;
+    if (v->load->type != EBPF_PROG_TYPE_MEM) {
+        f->regs[1] = (struct reg){.type = REG_CTX, .n = scalar_const(0)};
+        return;
+    }
+    f->regs[1] = (struct reg){.type = REG_PACKET, .range = (int64_t)size, .n = scalar_const(0)};
+    reg_set_scalar(&f->regs[2], scalar_range(size, UINT32_MAX));
+    f->regs[2].id = ID_LENGTH;
+}
+
+static void finish(struct verifier *v)
+{
+    struct ebpf_proof *proof = v->proof;
+
+    proof->processed = v->cost.processed;
+    proof->peak_states = v->cost.peak_states;
+    proof->total_states = v->cost.total_states;
+    proof->peak_bytes = v->cost.peak_bytes;
+    proof->mem_size = v->load->mem_size;
+    v->cost.insn = v->err_slot;
+    last_cost = v->cost;
+}
+
+static void release(struct verifier *v)
+{
+    while (v->nr_branches) {
+        struct branch *b = &v->branches[--v->nr_branches];
+
+        if (b->loop)
+            loop_free(v, b->loop);
+        keep_free(v, b->state);
+    }
+    path_cut(v, 0);
+    states_drop_since(v, 0);
+    port_free(v->branches);
+    port_free(v->path);
+    port_free(v->trace);
+    port_free(v->scratch);
+    port_free(v->now);
+    port_free_pages(v->info, round_up_to((uint64_t)v->nr * sizeof(v->info[0]), 4096));
+    port_free(v);
+}
+
+void ebpf_proof_free(struct ebpf_proof *proof)
+{
+    port_free(proof->slots);
+    *proof = (struct ebpf_proof){.slots = NULL};
+}
+
+void ebpf_verify_get_cost(struct ebpf_verify_cost *out)
+{
+    *out = last_cost;
+}
+
+static int allocate(struct verifier *v)
+{
+    uint64_t size = round_up_to((uint64_t)v->nr * sizeof(v->info[0]), 4096);
+
+    v->info = port_alloc_pages(size);
+    v->now = port_alloc(sizeof(*v->now));
+    v->scratch = port_alloc(SCRATCH_SIZE);
+    v->proof->slots = port_alloc(v->nr * sizeof(v->proof->slots[0]));
+    v->proof->nr_slots = v->nr;
+    v->proof->max_frames = 1;
+    return v->info && v->now && v->scratch && v->proof->slots ? 0 : -ENOMEM;
+}
+
+/* Proves that a decoded program is safe on every run. 0 and the proof in *out, which the caller
+ * frees with ebpf_proof_free; -EACCES, -EINVAL, -E2BIG or -ENOMEM with one sentence in load's log:
+ * the rule, the instruction and its line, what the register held, how it came there. flags: enum
+ * ebpf_verify_flag. Thread context; takes memory in proportion to the program's paths. */
+int ebpf_verify(const struct ebpf_prog_load *load, const struct ebpf_decoded *decoded,
+                uint32_t flags, struct ebpf_proof *out)
+{
+    struct verifier *v = port_alloc(sizeof(*v));
+    int err;
+
+    *out = (struct ebpf_proof){.slots = NULL};
+    if (!v)
+        return -ENOMEM;
+    v->load = load;
+    v->code = decoded;
+    v->nr = load->nr_insns;
+    v->flags = flags;
+    v->context = ebpf_context_get(load->type);
+    v->proof = out;
+    err = allocate(v);
+    if (!err && verifier_flow(v)) {
+        set_entry(v);
+        walk(v);
+    }
+    err = err ? err : v->err;
+    finish(v);
+    verifier_write_log(v);
+    if (err)
+        ebpf_proof_free(out);
+    release(v);
+    return err;
+}

@@ -1,0 +1,298 @@
+/*
+ * Conditional jumps: which ways they can go, and what each way says about the registers compared:
+ * numbers, pointers that may be NULL, and packet pointers against the packet's end. Linux:
+ * check_cond_jmp_op.
+ */
+#include "ebpf/base.h"
+#include "ebpf/verifier_state.h"
+
+/* The way that the jump goes is on a stack of its own; comes back to it with state at pc. */
+bool push_branch(struct verifier *v, const struct state *state, uint32_t pc)
+{
+    struct kept *kept;
+
+    if (!verifier_grow(v, (void **)&v->branches, &v->branches_room, v->nr_branches + 1,
+                       sizeof(v->branches[0])))
+        return false;
+    kept = keep(v, state, pc);
+    if (!kept)
+        return false;
+    v->branches[v->nr_branches++] =
+        (struct branch){.state = kept, .nr_trace = v->nr_trace, .nr_path = v->nr_path};
+    return true;
+}
+
+static void note_way(struct verifier *v, bool taken, bool only)
+{
+    struct ebpf_proof_slot *slot = &v->proof->slots[v->now->pc];
+    bool first = !v->info[v->now->pc].explored;
+
+    slot->always_taken = only && taken && (first || slot->always_taken);
+    slot->never_taken = only && !taken && (first || slot->never_taken);
+}
+
+/* ---- NULL ---------------------------------------------------------------------------------------
+ */
+
+struct null_check {
+    uint32_t id;
+    bool null;
+};
+
+static bool mark_null(struct verifier *v, struct reg *reg, void *arg)
+{
+    const struct null_check *check = arg;
+
+    (void)v;
+    if (!is_or_null((enum reg_type)reg->type) || reg->id != check->id)
+        return true;
+    if (check->null) {
+        reg_set_scalar(reg, scalar_const(0));
+    } else {
+        reg->type = reg->type == REG_MAP_VALUE_OR_NULL ? REG_MAP_VALUE : REG_RECORD;
+        reg->id = 0;
+    }
+    return true;
+}
+
+static void decide_null(struct verifier *v, const struct reg *reg, bool null)
+{
+    struct null_check check = {reg->id, null};
+    uint32_t ref = reg->ref;
+
+    regs_visit(v, mark_null, &check);
+    if (null && ref)
+        release_ref(v, ref);
+}
+
+/* Is insn a comparison with 0 for equality, in all 64 bits? *null: what its jump means. */
+static bool is_null_check(const struct ebpf_decoded *insn, const struct reg *src, bool *null)
+{
+    unsigned condition = (insn->op - OP_JEQ64_K) / 4 * 4 + OP_JEQ64_K;
+    bool wide = (insn->op - OP_JEQ64_K) % 4 <= FORM_64_X;
+
+    *null = condition == OP_JEQ64_K;
+    return wide && (condition == OP_JEQ64_K || condition == OP_JNE64_K) && reg_is_const(src) &&
+           src->n.umin == 0;
+}
+
+/* ---- packets ------------------------------------------------------------------------------------
+ */
+
+struct packet_check {
+    uint8_t type;
+    uint32_t id;
+    int64_t range;
+};
+
+static bool raise_range(struct verifier *v, struct reg *reg, void *arg)
+{
+    const struct packet_check *check = arg;
+
+    (void)v;
+    if (reg->type == check->type && reg->id == check->id && reg->range < check->range)
+        reg->range = check->range;
+    return true;
+}
+
+/* ptr <= end, or with strict ptr < end: everything before ptr is inside. */
+static void packet_inside(struct verifier *v, const struct reg *ptr, bool strict)
+{
+    struct packet_check check = {ptr->type, ptr->id, ptr->off + (strict ? 1 : 0)};
+
+    if (ptr->off < 0 || ptr->n.smin < 0 || ptr->n.umax > PACKET_OFF_MAX ||
+        (uint64_t)ptr->off + ptr->n.umax > PACKET_OFF_MAX)
+        return;
+    regs_visit(v, raise_range, &check);
+}
+
+/* Is it the end of what ptr is in? */
+static bool is_end_of(const struct reg *ptr, const struct reg *end)
+{
+    if (ptr->type == REG_PACKET)
+        return end->type == REG_PACKET_END;
+    return ptr->type == REG_PACKET_META && end->type == REG_PACKET && end->id == 0 &&
+           end->off == 0 && scalar_is_const(&end->n) && end->n.umin == 0;
+}
+
+/* What the outcome of a comparison says when one side is a packet pointer and the other its end. */
+static void learn_packet(struct verifier *v, const struct ebpf_decoded *insn, bool taken)
+{
+    static const struct {
+        uint16_t op;
+        bool below; /* dst < src or dst <= src when the jump is taken */
+        bool equal;
+    } comparisons[] = {
+        {OP_JLT64_X, true, false},
+        {OP_JLE64_X, true, true},
+        {OP_JGT64_X, false, false},
+        {OP_JGE64_X, false, true},
+    };
+    const struct reg dst = *reg_now(v, insn->dst), src = *reg_now(v, insn->src);
+
+    for (unsigned i = 0; i < ARRAY_LEN(comparisons); i++) {
+        bool below = comparisons[i].below == taken;
+        bool equal = taken ? comparisons[i].equal : !comparisons[i].equal;
+
+        if (comparisons[i].op != insn->op)
+            continue;
+        if (below && is_end_of(&dst, &src))
+            packet_inside(v, &dst, !equal);
+        if (!below && is_end_of(&src, &dst))
+            packet_inside(v, &src, !equal);
+    }
+}
+
+static bool raise_all(struct verifier *v, struct reg *reg, void *arg)
+{
+    const int64_t *length = arg;
+
+    (void)v;
+    if (reg->type == REG_PACKET && reg->id == 0 && reg->range < *length)
+        reg->range = *length;
+    return true;
+}
+
+/* In programs of type mem: the memory is at least as long as its length is. */
+static void learn_length(struct verifier *v, const struct reg *reg)
+{
+    int64_t length = (int64_t)reg->n.umin;
+
+    if (reg->type != REG_SCALAR || reg->id != ID_LENGTH || reg->off || reg->n.umin > OFFSET_MAX)
+        return;
+    regs_visit(v, raise_all, &length);
+}
+
+/* ---- numbers ------------------------------------------------------------------------------------
+ */
+
+/* Assumes that the jump is taken, or not. False: it cannot be so. */
+static bool learn_numbers(struct verifier *v, const struct ebpf_decoded *insn, bool taken,
+                          bool src_is_reg)
+{
+    struct reg *dst = reg_now(v, insn->dst), immediate, *src = &immediate;
+
+    if (src_is_reg)
+        src = reg_now(v, insn->src);
+    else
+        reg_set_scalar(&immediate, scalar_const(insn->imm));
+    if (dst == src)
+        return true;
+    if (!scalar_refine((enum ebpf_op)insn->op, taken, &dst->n, &src->n))
+        return false;
+    if (src_is_reg) {
+        dst->precise = src->precise = false;
+        if (!regs_sync_link(v, src))
+            return false;
+        learn_length(v, src);
+    }
+    if (!regs_sync_link(v, dst))
+        return false;
+    learn_length(v, dst);
+    return true;
+}
+
+/* Assumes one way of the jump. False: it cannot be. */
+static bool assume(struct verifier *v, const struct ebpf_decoded *insn, bool taken, bool src_is_reg)
+{
+    struct reg *dst = reg_now(v, insn->dst), immediate, *src = &immediate;
+    bool null;
+
+    if (src_is_reg)
+        src = reg_now(v, insn->src);
+    else
+        reg_set_scalar(&immediate, scalar_const(insn->imm));
+    if (dst->type == REG_SCALAR && src->type == REG_SCALAR)
+        return learn_numbers(v, insn, taken, src_is_reg);
+    if (is_or_null((enum reg_type)dst->type) && is_null_check(insn, src, &null))
+        decide_null(v, dst, null == taken);
+    else if (src_is_reg)
+        learn_packet(v, insn, taken);
+    return true;
+}
+
+/* A pointer that is not or-null is not 0. */
+static int decide_pointer(const struct ebpf_decoded *insn, const struct reg *dst,
+                          const struct reg *src)
+{
+    bool null;
+
+    if (!is_null_check(insn, src, &null) || is_or_null((enum reg_type)dst->type) ||
+        dst->type == REG_PACKET || dst->type == REG_PACKET_END || dst->type == REG_PACKET_META ||
+        dst->type == REG_FUNC)
+        return -1;
+    return !null;
+}
+
+static bool has_link(const struct reg *reg)
+{
+    return reg->type == REG_SCALAR && reg->id != 0;
+}
+
+static int decide(struct verifier *v, const struct ebpf_decoded *insn, const struct reg *dst,
+                  const struct reg *src, bool src_is_reg)
+{
+    int way = -1;
+
+    if (dst->type == REG_SCALAR && src->type == REG_SCALAR) {
+        way = scalar_decide((enum ebpf_op)insn->op, &dst->n, &src->n);
+        if (way >= 0) {
+            precise_reg(v, insn->dst);
+            if (src_is_reg)
+                precise_reg(v, insn->src);
+        }
+    } else if (dst->type != REG_SCALAR) {
+        way = decide_pointer(insn, dst, src);
+        if (way >= 0 && src_is_reg)
+            precise_reg(v, insn->src);
+    }
+    return way;
+}
+
+/* A conditional jump; moves v->now to one way and puts the other on the stack. *ended: neither is
+ * possible. */
+bool branch_step(struct verifier *v, const struct ebpf_decoded *insn, bool *ended)
+{
+    bool src_is_reg = (insn->op - OP_JEQ64_K) % 2 == 1;
+    struct reg *dst = reg_now(v, insn->dst), immediate, *src = &immediate;
+    uint32_t pc = v->now->pc, next = pc + 1, target = (uint32_t)insn->off;
+    int way;
+
+    if (src_is_reg)
+        src = reg_now(v, insn->src);
+    else
+        reg_set_scalar(&immediate, scalar_const(insn->imm));
+    if (dst->type == REG_NONE || src->type == REG_NONE)
+        return verifier_reject(v, -EACCES, "R%u !read_ok: it was never written on this path",
+                               dst->type == REG_NONE ? insn->dst : insn->src);
+    way = decide(v, insn, dst, src, src_is_reg);
+    note_way(v, way == 1, way >= 0);
+    if (way >= 0) {
+        v->now->pc = way ? target : next;
+        return true;
+    }
+    if (has_link(dst) || (src_is_reg && has_link(src)))
+        v->trace[v->nr_trace - 1] |= TRACE_LINKED;
+    /* The state before, for the jump; what is learned there is learned when it is walked. */
+    if (!push_branch(v, v->now, pc))
+        return false;
+    v->branches[v->nr_branches - 1].jump = true;
+    v->now->pc = next;
+    if (!assume(v, insn, false, src_is_reg)) {
+        struct kept *before = v->branches[--v->nr_branches].state;
+
+        unkeep(v, before, v->now);
+        keep_free(v, before);
+        *ended = !branch_take(v);
+    }
+    return true;
+}
+
+/* v->now stands at a conditional jump: takes it. False: it cannot be taken. */
+bool branch_take(struct verifier *v)
+{
+    const struct ebpf_decoded *insn = &v->code[v->now->pc];
+
+    v->now->pc = (uint32_t)insn->off;
+    return assume(v, insn, true, (insn->op - OP_JEQ64_K) % 2 == 1);
+}

@@ -1,0 +1,247 @@
+/*
+ * Keeping states: a copy with what is live at an instruction, packed, for comparing with later
+ * paths and for coming back to. Memory is counted here, and bounded.
+ */
+#include "ebpf/base.h"
+#include "ebpf/port.h"
+#include "ebpf/verifier_state.h"
+
+#define LINKS_MAX 128u
+#define NO_FP     ((uint16_t) ~(1u << ISA_FP))
+
+/* Zeroed, counted; NULL after saying that memory ran out. */
+void *verifier_alloc(struct verifier *v, uint64_t size)
+{
+    void *block = NULL;
+
+    if (v->bytes + size <= BYTES_MAX)
+        block = port_alloc(size);
+    if (!block) {
+        verifier_reject(v, -ENOMEM,
+                        "out of memory after %lu bytes for %u states: the program has too many "
+                        "different paths",
+                        (unsigned long)v->bytes, v->nr_states);
+        return NULL;
+    }
+    v->bytes += size;
+    if (v->bytes > v->cost.peak_bytes)
+        v->cost.peak_bytes = v->bytes;
+    return block;
+}
+
+void verifier_free(struct verifier *v, void *block, uint64_t size)
+{
+    if (!block)
+        return;
+    v->bytes -= size;
+    port_free(block);
+}
+
+/* Makes room for need elements of an array. */
+bool verifier_grow(struct verifier *v, void **array, uint32_t *room, uint32_t need, uint32_t size)
+{
+    uint32_t larger = *room ? *room * 2 : 64;
+    void *block;
+
+    if (need <= *room)
+        return true;
+    while (larger < need)
+        larger *= 2;
+    block = verifier_alloc(v, (uint64_t)larger * size);
+    if (!block)
+        return false;
+    if (*array)
+        __builtin_memcpy(block, *array, (uint64_t)*room * size);
+    verifier_free(v, *array, (uint64_t)*room * size);
+    *array = block;
+    *room = larger;
+    return true;
+}
+
+/* Which registers and slots of a frame count when the innermost one is about to execute pc. */
+void live_cells(const struct verifier *v, const struct state *state, unsigned frame, uint32_t pc,
+                uint16_t *regs, uint64_t *slots)
+{
+    const struct frame *f = &state->frames[frame];
+
+    if (frame == state->depth) {
+        *regs = v->info[pc].live;
+        *slots = v->info[pc].live_slots;
+    } else {
+        uint32_t back = state->frames[frame + 1].call_slot + 1;
+
+        *regs = v->info[back].live & (uint16_t)~0x3fu;
+        *slots = v->info[back].live_slots;
+    }
+    *regs &= NO_FP;
+    for (unsigned i = 0; i < ISA_FP; i++)
+        if (f->regs[i].type == REG_NONE)
+            *regs &= (uint16_t) ~(1u << i);
+    if (f->nr_slots < SLOTS)
+        *slots &= (UINT64_C(1) << f->nr_slots) - 1;
+}
+
+static struct reg *first_reg(struct kept *kept)
+{
+    return (struct reg *)(kept_refs(kept) + kept->nr_refs);
+}
+
+struct ref *kept_refs(struct kept *kept)
+{
+    return (struct ref *)&kept->frames[kept->depth + 1];
+}
+
+/* Start of a frame's registers; behind them are its slots. */
+static struct reg *frame_regs(struct kept *kept, unsigned frame)
+{
+    uint8_t *at = (uint8_t *)first_reg(kept);
+
+    for (unsigned i = 0; i < frame; i++)
+        at += count_bits(kept->frames[i].regs) * sizeof(struct reg) +
+              count_bits(kept->frames[i].slots) * sizeof(struct slot);
+    return (struct reg *)at;
+}
+
+/* A register of a kept state, or NULL when it was not live. */
+struct reg *kept_reg(struct kept *kept, unsigned frame, unsigned reg)
+{
+    unsigned regs = kept->frames[frame].regs;
+
+    if (!(regs >> reg & 1))
+        return NULL;
+    return frame_regs(kept, frame) + count_bits(regs & ((1u << reg) - 1));
+}
+
+struct slot *kept_slot(struct kept *kept, unsigned frame, unsigned slot)
+{
+    const struct kept_frame *f = &kept->frames[frame];
+    struct slot *slots = (struct slot *)(frame_regs(kept, frame) + count_bits(f->regs));
+
+    if (!(f->slots >> slot & 1))
+        return NULL;
+    return slots + count_bits(f->slots & ((UINT64_C(1) << slot) - 1));
+}
+
+/* An id that nothing else has says nothing. */
+static void drop_single_links(struct reg **links, unsigned nr)
+{
+    for (unsigned i = 0; i < nr; i++) {
+        unsigned same = 0;
+
+        for (unsigned j = 0; j < nr && same < 2; j++)
+            same += links[j]->id == links[i]->id;
+        if (same == 1)
+            links[i]->id = 0, links[i]->off = 0;
+    }
+}
+
+static void note_link(struct reg *reg, struct reg **links, unsigned *nr)
+{
+    reg->precise = false;
+    if (reg->type == REG_SCALAR && reg->id && !(reg->id & ID_LOOP) && reg->id != ID_LENGTH &&
+        *nr < LINKS_MAX)
+        links[(*nr)++] = reg;
+}
+
+static uint32_t kept_size(const struct kept_frame *frames, uint32_t depth, uint32_t nr_refs)
+{
+    uint32_t size = sizeof(struct kept) + nr_refs * sizeof(struct ref);
+
+    for (uint32_t i = 0; i <= depth; i++)
+        size += sizeof(struct kept_frame) + count_bits(frames[i].regs) * sizeof(struct reg) +
+                count_bits(frames[i].slots) * sizeof(struct slot);
+    return size;
+}
+
+/* Copies what is live of state, which is about to execute pc. NULL: out of memory. */
+struct kept *keep(struct verifier *v, const struct state *state, uint32_t pc)
+{
+    struct kept_frame frames[ISA_FRAMES_MAX];
+    struct reg *links[LINKS_MAX];
+    unsigned nr_links = 0;
+    uint32_t size;
+    struct kept *kept;
+    uint8_t *at;
+
+    for (unsigned i = 0; i <= state->depth; i++) {
+        frames[i].call_slot = state->frames[i].call_slot;
+        frames[i].nr_slots = state->frames[i].nr_slots;
+        live_cells(v, state, i, pc, &frames[i].regs, &frames[i].slots);
+    }
+    size = kept_size(frames, state->depth, state->nr_refs);
+    kept = verifier_alloc(v, size);
+    if (!kept)
+        return NULL;
+    kept->bytes = size;
+    kept->pc = pc;
+    kept->depth = state->depth;
+    kept->may_gotos = state->may_gotos;
+    kept->nr_refs = state->nr_refs;
+    __builtin_memcpy(kept->frames, frames, (state->depth + 1) * sizeof(frames[0]));
+    __builtin_memcpy(kept_refs(kept), state->refs, state->nr_refs * sizeof(state->refs[0]));
+    at = (uint8_t *)first_reg(kept);
+    for (unsigned i = 0; i <= state->depth; i++) {
+        for (uint32_t regs = frames[i].regs; regs; regs &= regs - 1) {
+            struct reg *reg = (struct reg *)at;
+
+            *reg = state->frames[i].regs[__builtin_ctz(regs)];
+            note_link(reg, links, &nr_links);
+            at += sizeof(*reg);
+        }
+        for (uint64_t slots = frames[i].slots; slots; slots &= slots - 1) {
+            struct slot *slot = (struct slot *)at;
+
+            *slot = state->frames[i].slots[__builtin_ctzll(slots)];
+            if (slot->size)
+                note_link(&slot->spill, links, &nr_links);
+            at += sizeof(*slot);
+        }
+    }
+    if (nr_links < LINKS_MAX)
+        drop_single_links(links, nr_links);
+    return kept;
+}
+
+void keep_free(struct verifier *v, struct kept *kept)
+{
+    if (kept)
+        verifier_free(v, kept, kept->bytes);
+}
+
+/* Makes state what was kept; dead registers and slots are as never written. */
+void unkeep(struct verifier *v, const struct kept *kept, struct state *state)
+{
+    const uint8_t *at = (const uint8_t *)first_reg((struct kept *)kept);
+
+    (void)v;
+    state->pc = kept->pc;
+    state->depth = kept->depth;
+    state->may_gotos = kept->may_gotos;
+    state->nr_refs = kept->nr_refs;
+    __builtin_memcpy(state->refs, kept_refs((struct kept *)kept),
+                     kept->nr_refs * sizeof(state->refs[0]));
+    for (unsigned i = 0; i <= kept->depth; i++) {
+        struct frame *f = &state->frames[i];
+        const struct kept_frame *k = &kept->frames[i];
+
+        f->call_slot = k->call_slot;
+        f->nr_slots = k->nr_slots;
+        for (unsigned r = 0; r < ISA_FP; r++)
+            f->regs[r].type = REG_NONE;
+        f->regs[ISA_FP] =
+            (struct reg){.type = REG_STACK, .frame = (uint8_t)i, .n = scalar_const(0)};
+        for (uint32_t regs = k->regs; regs; regs &= regs - 1, at += sizeof(struct reg))
+            f->regs[__builtin_ctz(regs)] = *(const struct reg *)at;
+        for (uint32_t s = 0; s < k->nr_slots; s++) {
+            if (k->slots >> s & 1) {
+                f->slots[s] = *(const struct slot *)at;
+                at += sizeof(struct slot);
+            } else {
+                /* Written once: what the program's unwritten stack is asked for must not count it.
+                 */
+                __builtin_memset(f->slots[s].bytes, BYTE_MISC, 8);
+                f->slots[s].size = 0;
+            }
+        }
+    }
+}
