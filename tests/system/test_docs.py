@@ -38,17 +38,30 @@ class Document:
             self.tree.cleanup()
 
     def copy_of_tree(self):
-        """The tree as it is, for a page that changes and builds it; with the tools built already."""
+        """The tree as it is, for a page that changes and builds it; with what is built already."""
         if not self.tree:
             self.tree = tempfile.TemporaryDirectory(prefix="skep-tree-")
             shutil.copytree(ROOT, self.tree.name, dirs_exist_ok=True, symlinks=True,
                             ignore=shutil.ignore_patterns(".git", "build*", "third_party"))
             os.symlink(os.path.join(ROOT, "third_party"),
                        os.path.join(self.tree.name, "third_party"))
-            os.mkdir(os.path.join(self.tree.name, "build"))
+            build = os.path.join(self.tree.name, "build")
+            os.mkdir(build)
             for name in ("skepctl", "progs"):
-                os.symlink(os.path.join(BUILD, name), os.path.join(self.tree.name, "build", name))
+                os.symlink(os.path.join(BUILD, name), os.path.join(build, name))
+            for name in ("guest", "uapi"):
+                shutil.copytree(os.path.join(BUILD, name), os.path.join(build, name))
+            self.rename_targets(os.path.join(build, "guest"))
         return self.tree.name
+
+    @staticmethod
+    def rename_targets(folder):
+        """What make knows of the copied objects speaks of the folder that they were built in."""
+        for path in glob.glob(f"{folder}/**/*.d", recursive=True):
+            with open(path, encoding="utf-8") as file:
+                text = file.read()
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text.replace(os.environ.get("O", "build") + "/", "build/"))
 
     def run(self, steps, folder, build, guest=None):
         environment = dict(os.environ, MAKEFLAGS="-j2")
