@@ -37,6 +37,8 @@ $(O)/unit/planted: $(patsubst %.c,$(O)/unit/obj/%.o,$(SUITE_MAIN) tests/unit/pla
 unit: $(addprefix $(O)/unit/,$(SUITE)) $(O)/unit/planted ## run the unit tests; SUITE=name for one
 	$(Q)scripts/run-unit $(O)/unit $(SUITE)
 
+include scripts/fuzz.mk
+
 # ---- system: QEMU, through GRUB and PVH --------------------------------------------------------
 
 # What a test or the demo needs built before it starts a machine.
