@@ -62,6 +62,8 @@ void ebpf_prog_put(struct ebpf_prog *prog);
 struct ebpf_prog_load;
 int ebpf_prog_create(const struct ebpf_prog_load *load, struct ebpf_prog **out);
 
+void ebpf_load_unverified(bool on); /* sys_prog.c */
+
 struct ebpf_log;
 
 /* All that PROG_LOAD says, with handles already resolved to objects (borrowed). */

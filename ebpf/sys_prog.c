@@ -15,6 +15,9 @@
 #define USED_MAPS_MAX 64u  /* Linux: MAX_USED_MAPS */
 #define RECORD_MAX    252u /* Linux: MAX_FUNCINFO_REC_SIZE, MAX_LINEINFO_REC_SIZE */
 
+/* Set by tools in this process; no command reaches it. */
+static bool unverified;
+
 /* PROG_LOAD on its way. */
 struct load {
     struct ebpf_session *session;
@@ -169,6 +172,12 @@ static int take_btf(struct load *load)
     return err;
 }
 
+/* skep-vm alone: from now on, programs are loaded as they are, for the checked interpreter. */
+void ebpf_load_unverified(bool on)
+{
+    unverified = on;
+}
+
 long ebpf_cmd_PROG_LOAD(struct ebpf_session *session, union marshal_attr *attr)
 {
     const union bpf_attr *a = &attr->bpf;
@@ -188,6 +197,7 @@ long ebpf_cmd_PROG_LOAD(struct ebpf_session *session, union marshal_attr *attr)
     load->prog.expected_attach_type = a->expected_attach_type;
     load->prog.name = load->name;
     load->prog.license = ebpf_attr_pointer(a->license);
+    load->prog.unverified = unverified;
     load->prog.log = &load->log;
     result = ebpf_get_log(&load->log, a->log_buf, a->log_size, a->log_level);
     if (result == 0)

@@ -68,6 +68,7 @@ bool path_push(struct verifier *v, struct kept *kept)
     if (!verifier_grow(v, (void **)&v->path, &v->path_room, v->nr_path + 1, sizeof(v->path[0])))
         return false;
     kept->trace = v->nr_trace;
+    kept->branches = v->nr_branches;
     v->path[v->nr_path++] = kept;
     v->since_kept = 0;
     return true;

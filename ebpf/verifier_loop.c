@@ -339,43 +339,96 @@ static bool make_head(struct verifier *v, struct loop *l)
     return true;
 }
 
+static void drop_branches(struct verifier *v, uint32_t nr)
+{
+    while (v->nr_branches > nr) {
+        struct branch *last = &v->branches[--v->nr_branches];
+
+        if (last->loop)
+            loop_free(v, last->loop);
+        keep_free(v, last->state);
+    }
+}
+
+/* Takes the walk back to where old was kept, without it: what was found from there on will be found
+ * again for all trips. A copy of old is put aside, in case that the trial fails. */
+static bool go_back(struct verifier *v, struct loop *l, struct kept *old)
+{
+    uint32_t size = old->bytes, nr_trace = old->trace, nr_branches = old->branches;
+    struct kept *copy = verifier_alloc(v, size);
+    uint32_t index = v->nr_path;
+
+    if (!copy)
+        return false;
+    __builtin_memcpy(copy, old, size);
+    while (v->path[--index] != old)
+        ;
+    drop_branches(v, nr_branches);
+    path_cut(v, index);
+    states_drop_since(v, copy->serial - 1);
+    v->nr_trace = nr_trace;
+    l->serial = v->serial;
+    if (!verifier_grow(v, (void **)&v->branches, &v->branches_room, v->nr_branches + 1,
+                       sizeof(v->branches[0]))) {
+        keep_free(v, copy);
+        return false;
+    }
+    v->branches[v->nr_branches++] =
+        (struct branch){.state = copy, .nr_trace = nr_trace, .nr_path = index, .loop = l};
+    return true;
+}
+
+/* May the loop be tried, and with what? v->now becomes the head but for its counters. */
+static bool prepare(struct verifier *v, struct loop *l, struct kept *old)
+{
+    struct comparison c = {.l = l};
+
+    if (old->nr_refs != v->now->nr_refs || !visit_cells(v, old, compare_cell, &c))
+        return false;
+    if (!l->endless) {
+        find_candidates(v, l);
+        if (!c.numbers || !l->nr_candidates)
+            return false;
+        l->last = l->candidates[l->next_candidate++];
+        return true;
+    }
+    for (unsigned i = 0; i < l->nr_counters; i++) {
+        struct reg *reg = cell_now(v, l->counters[i].cell);
+
+        if (reg->type != REG_SCALAR)
+            return false;
+        reg_set_scalar(reg, widen(&l->counters[i].first.n, &reg->n));
+    }
+    l->nr_counters = 0;
+    return true;
+}
+
 static bool start(struct verifier *v, struct kept *old)
 {
-    struct insn_info *info = &v->info[v->now->pc];
     struct loop *l = verifier_alloc(v, sizeof(*l));
-    struct comparison c = {.l = l};
-    bool ok;
+    struct kept *arrived;
 
     if (!l)
         return false;
     *l = (struct loop){.pc = v->now->pc,
-                       .end = info->loop_end,
-                       .serial = v->serial,
+                       .end = v->info[v->now->pc].loop_end,
                        .endless = v->now->may_gotos > old->may_gotos};
-    ok = push_branch(v, v->now, v->now->pc);
-    if (!ok) {
-        loop_free(v, l);
-        return false;
-    }
-    v->branches[v->nr_branches - 1].loop = l;
-    ok = old->nr_refs == v->now->nr_refs && visit_cells(v, old, compare_cell, &c);
-    if (ok && !l->endless) {
-        find_candidates(v, l);
-        ok = c.numbers && l->nr_candidates;
-    }
-    if (ok && l->endless) {
-        for (unsigned i = 0; i < l->nr_counters; i++) {
-            struct reg *reg = cell_now(v, l->counters[i].cell);
-
-            ok &= reg->type == REG_SCALAR;
-            if (ok)
-                reg_set_scalar(reg, widen(&l->counters[i].first.n, &reg->n));
+    arrived = keep(v, v->now, v->now->pc);
+    if (arrived && prepare(v, l, old)) {
+        keep_free(v, arrived);
+        if (!go_back(v, l, old)) {
+            loop_free(v, l);
+            return false;
         }
-        l->nr_counters = 0;
+        /* From here on a failure is undone by loop_fall_back. */
+        return !too_many_trips(v, l) && make_head(v, l);
     }
-    if (ok && !l->endless)
-        l->last = l->candidates[l->next_candidate++];
-    return ok && !too_many_trips(v, l) && make_head(v, l);
+    if (arrived)
+        unkeep(v, arrived, v->now);
+    keep_free(v, arrived);
+    loop_free(v, l);
+    v->info[v->now->pc].walk_loop = true;
+    return false;
 }
 
 /* ---- coming back --------------------------------------------------------------------------------
@@ -495,13 +548,7 @@ static void undo_trial(struct verifier *v, uint32_t index)
 {
     struct branch *b = &v->branches[index];
 
-    while (v->nr_branches > index + 1) {
-        struct branch *last = &v->branches[--v->nr_branches];
-
-        if (last->loop)
-            loop_free(v, last->loop);
-        keep_free(v, last->state);
-    }
+    drop_branches(v, index + 1);
     path_cut(v, b->nr_path);
     v->nr_trace = b->nr_trace;
     states_drop_since(v, b->loop->serial);
@@ -593,6 +640,8 @@ enum arrival loop_arrive(struct verifier *v)
         return ARRIVAL_GO_ON;
     if (start(v, old))
         return ARRIVAL_STARTED;
+    if (v->info[v->now->pc].walk_loop && !v->err)
+        return ARRIVAL_GO_ON;
     if (!v->err)
         verifier_reject(v, -EINVAL, "the loop at insn %u could not be proven at once", v->now->pc);
     return ARRIVAL_FAIL;
@@ -633,10 +682,23 @@ bool loop_fall_back(struct verifier *v)
     return true;
 }
 
-/* Every path of the trial has been walked. */
+/* Every path of the trial has been walked. The head becomes the state before the first trip, for
+ * later paths to be compared with: of the counters, only their beginnings. */
 void loop_succeed(struct verifier *v, struct branch *branch)
 {
-    loop_free(v, branch->loop);
+    struct loop *l = branch->loop;
+
+    for (unsigned i = 0; i < l->nr_counters; i++) {
+        struct reg *reg = cell_kept(l->head, l->counters[i].cell);
+
+        if (!reg)
+            continue;
+        *reg = l->counters[i].first;
+        reg->precise = true;
+        if (reg->type == REG_SCALAR)
+            reg->id = 0, reg->off = 0;
+    }
+    loop_free(v, l);
     keep_free(v, branch->state);
 }
 

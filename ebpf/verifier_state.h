@@ -113,7 +113,7 @@ struct kept {
     struct kept *older, *newer; /* as they were kept, anywhere */
     uint32_t bytes, serial;
     uint32_t pc, depth, may_gotos, nr_refs;
-    uint32_t trace; /* how long the path's trace was */
+    uint32_t trace, branches; /* how long the path's trace was, and how many ways were put aside */
     uint32_t hits, misses;
     bool done;         /* every path from here has been walked */
     struct loop *loop; /* it stands for all trips of a loop */

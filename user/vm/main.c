@@ -18,6 +18,8 @@ static const struct {
      "run a program and print what it returns"},
     {"disasm", disasm_main, "OBJ [-s PROG] | -",
      "print instructions: of an object file, or of hex on standard input"},
+    {"verify", verify_main, "OBJ [-s PROG] [--type TYPE] [--level N] [--repeat N] | --hex",
+     "print the verifier's verdict and what it cost"},
     {"plugin", plugin_main, "[MEMORY]",
      "program as hex on standard input, memory as hex; prints r0 in hex"},
     {"serve", serve_main, "[--port N]", "serve the guest's commands on 127.0.0.1"},

@@ -16,6 +16,7 @@ struct ebpf_prog;
 /* Verbs: argv[0] is the verb. Exit status: 0, 1 it failed, 2 wrong usage. */
 int run_main(int argc, char **argv);
 int disasm_main(int argc, char **argv);
+int verify_main(int argc, char **argv);
 int plugin_main(int argc, char **argv);
 
 /* vm_machine.c */
