@@ -27,10 +27,8 @@ struct fast_frame {
 
 #define EXTEND(type, value) ((uint64_t)(int64_t)(type)(value))
 
-static uint64_t lookup(const struct low_lookup *l, uint64_t key_address)
+static uint64_t element(const struct low_lookup *l, uint32_t key)
 {
-    uint32_t key = l->key_constant ? l->key : AT(uint32_t, key_address);
-
     return key < l->nr ? (uintptr_t)l->data + (uint64_t)key * l->stride : 0;
 }
 
@@ -69,7 +67,7 @@ uint64_t ebpf_fast_run(struct ebpf_run *run, const struct ebpf_lowered *lowered,
         LABEL(LOW_NOP) LABEL(LOW_LEA64) LABEL(LOW_LEA32) LABEL(LOW_ROL64) LABEL(LOW_ROL32)
             LABEL(LOW_MUL64) LABEL(LOW_MUL32) LABEL(LOW_LDX_BE16) LABEL(LOW_LDX_BE32)
                 LABEL(LOW_LDX_BE64) LABEL(LOW_SWITCH) LABEL(LOW_ARRAY_LOOKUP)
-                    LABEL(LOW_CALL_DIRECT)};
+                    LABEL(LOW_ARRAY_ELEMENT) LABEL(LOW_CALL_DIRECT)};
     struct fast_frame frames[ISA_FRAMES_MAX], *frame = frames;
     const struct ebpf_decoded *i = lowered->code;
     uint64_t r[ISA_REGISTERS + 1]; /* one more, always 0, stands for no index */
@@ -194,7 +192,10 @@ L_LOW_LDX_BE64:
 L_LOW_SWITCH:
     GOTO(switch_target(&lowered->switches[i->imm], r[i->dst]));
 L_LOW_ARRAY_LOOKUP:
-    r[0] = lookup(&lowered->lookups[i->imm], r[i->src] + (uint64_t)(int64_t)i->off);
+    r[0] = element(&lowered->lookups[i->imm], AT(uint32_t, r[i->src] + (uint64_t)(int64_t)i->off));
+    NEXT();
+L_LOW_ARRAY_ELEMENT:
+    r[0] = element(&lowered->lookups[i->imm], lowered->lookups[i->imm].key);
     NEXT();
 L_OP_CALL_HELPER:
     r[0] = ((const struct ebpf_helper *)i->imm)->call(r[1], r[2], r[3], r[4], r[5]);

@@ -136,13 +136,14 @@ static bool null_check_follows(const struct jit *j, const struct ebpf_decoded *n
            next->op == OP_JEQ64_K && next->dst == 0 && next->imm == 0;
 }
 
-/* LOW_ARRAY_LOOKUP. An index out of bounds goes where the test of the result for NULL would. */
+/* LOW_ARRAY_LOOKUP, LOW_ARRAY_ELEMENT. An index out of bounds goes where the test of the result for
+ * NULL would. */
 void jit_emit_lookup(struct jit *j, const struct ebpf_decoded *i)
 {
     const struct low_lookup *l = &j->low->lookups[i->imm];
     uint8_t *outside = NULL;
 
-    if (l->key_constant) {
+    if (i->op == LOW_ARRAY_ELEMENT) {
         jit_mov_imm(j, RAX, l->key < l->nr ? (uintptr_t)l->data + (uint64_t)l->key * l->stride : 0);
         return;
     }

@@ -32,7 +32,7 @@ static void mark(struct lowering *l)
         if (i->op == OP_CALL_LOCAL)
             flags[i->off] |= LOW_FUNCTION;
         else if (jumps(i->op))
-            flags[i->off] |= LOW_TARGET;
+            low_mark_target(l, slot, (uint32_t)i->off);
         l->low->nr_fixups += jumps(i->op) || (i->op >= OP_CALL_HELPER && i->op <= OP_EXIT);
         if (l->proof->slots[slot].divisor_nonzero)
             flags[slot] |= LOW_NONZERO;
@@ -63,10 +63,9 @@ static void describe(struct lowering *l, struct low_function *f)
     for (uint32_t slot = f->first; slot < f->end; slot++) {
         const struct ebpf_decoded *i = &l->code[slot];
         struct low_effect e = low_effect(i);
-        bool call = (e.writes & LOW_CLOBBERED) == LOW_CLOBBERED;
 
         f->written |= e.writes;
-        f->calls |= call && i->op != LOW_ARRAY_LOOKUP;
+        f->calls |= i->op == LOW_CALL_DIRECT || (i->op >= OP_CALL_HELPER && i->op <= OP_TAIL_CALL);
         f->may_goto |= i->op == OP_MAY_GOTO;
         if (!(e.reads >> ISA_FP & 1))
             continue;
@@ -180,19 +179,25 @@ static int allocate(struct lowering *l)
     return 0;
 }
 
+static int note_liveness(struct lowering *l)
+{
+    return low_liveness(l, false);
+}
+
+static int drop_dead(struct lowering *l)
+{
+    return low_liveness(l, true);
+}
+
 static int run_passes(struct lowering *l)
 {
-    int err = low_switches(l);
+    static int (*const passes[])(struct lowering *) = {
+        low_switches, note_liveness, low_values, low_branches, low_reach, drop_dead,
+    };
+    int err = 0;
 
-    if (err)
-        return err;
-    low_liveness(l, false);
-    err = low_values(l);
-    if (err)
-        return err;
-    low_branches(l);
-    err = low_reach(l);
-    low_liveness(l, true);
+    for (unsigned n = 0; n < ARRAY_LEN(passes) && !err; n++)
+        err = passes[n](l);
     return err;
 }
 
@@ -213,14 +218,13 @@ int ebpf_lower(const struct ebpf_prog *prog, const struct ebpf_proof *proof, int
         mark(&l);
         err = find_functions(&l);
     }
-    if (!err && passes != LOWER_NONE)
-        err = run_passes(&l);
+    if (!err)
+        err = passes != LOWER_NONE ? run_passes(&l) : note_liveness(&l);
     if (err) {
         ebpf_lower_free(l.low);
         return err;
     }
     l.low->zero_stack = proof->reads_unwritten_stack;
-    low_liveness(&l, false);
     for (uint32_t n = 0; n < l.low->nr_functions; n++)
         describe(&l, &l.low->functions[n]);
     for (uint32_t slot = 0; slot < l.nr; slot++)

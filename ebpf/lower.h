@@ -39,10 +39,10 @@ enum low_op {
     LOW_LDX_BE16, /* loads with the bytes the other way round */
     LOW_LDX_BE32,
     LOW_LDX_BE64,
-    LOW_SWITCH,       /* go to tables[imm] by dst */
-    LOW_ARRAY_LOOKUP, /* r0 = element of lookups[imm], index at src + off; dst
-                         LOW_NO_INDEX: it is constant */
-    LOW_CALL_DIRECT,  /* r0 = function at imm (r1 to r5) */
+    LOW_SWITCH,        /* go to tables[imm] by dst */
+    LOW_ARRAY_LOOKUP,  /* r0 = element of lookups[imm], index at src + off */
+    LOW_ARRAY_ELEMENT, /* likewise, index constant */
+    LOW_CALL_DIRECT,   /* r0 = function at imm (r1 to r5) */
     NR_LOW_OPS
 };
 
@@ -69,6 +69,7 @@ enum {
     LOW_TARGET = 1,   /* some jump or call leads here */
     LOW_FUNCTION = 2, /* a function starts here */
     LOW_NONZERO = 4,  /* division: the divisor is never 0 */
+    LOW_LOOP = 8,     /* something jumps back here */
 };
 
 /* One function of the program: slots [first, end). */
@@ -96,7 +97,6 @@ struct low_lookup {
     uint8_t *data;
     uint32_t nr, stride;
     bool in_bounds; /* proven */
-    bool key_constant;
     uint32_t key;
 };
 

@@ -45,10 +45,10 @@ static uint32_t final_target(const struct lowering *l, uint32_t slot)
     return slot;
 }
 
-static void retarget(struct lowering *l, struct ebpf_decoded *i, uint32_t target)
+static void retarget(struct lowering *l, uint32_t slot, uint32_t target)
 {
-    i->off = (int32_t)target;
-    l->low->flags[target] |= LOW_TARGET;
+    l->code[slot].off = (int32_t)target;
+    low_mark_target(l, slot, target);
 }
 
 /* `if c goto over; goto t; over:` is `if !c goto t`. */
@@ -70,7 +70,8 @@ static void join_with_jump(struct lowering *l, uint32_t slot)
     low_drop(jump);
 }
 
-void low_branches(struct lowering *l)
+/* Always 0. */
+int low_branches(struct lowering *l)
 {
     for (uint32_t slot = 0; slot < l->nr; slot++) {
         struct ebpf_decoded *i = &l->code[slot];
@@ -83,6 +84,7 @@ void low_branches(struct lowering *l)
         if (low_is_conditional(i->op))
             join_with_jump(l, slot);
         if (low_is_conditional(i->op) || i->op == OP_JA)
-            retarget(l, i, final_target(l, (uint32_t)i->off));
+            retarget(l, slot, final_target(l, (uint32_t)i->off));
     }
+    return 0;
 }

@@ -59,7 +59,7 @@ static int look_up(struct values *v, struct ebpf_decoded *i)
     const struct ebpf_proof_slot *proof = &v->l->proof->slots[v->slot];
     const struct sum *key = &v->reg[2].sum;
     struct ebpf_map *map = map_of(v);
-    struct low_lookup lookup = {.key_constant = proof->key_constant, .key = proof->key};
+    struct low_lookup lookup = {.key = proof->key};
     bool key_known = sum_holds(v, key) && !key->narrow && key->index == LOW_NO_INDEX;
     int err;
 
@@ -75,8 +75,7 @@ static int look_up(struct values *v, struct ebpf_decoded *i)
     if (err)
         return err;
     *i = (struct ebpf_decoded){
-        .op = LOW_ARRAY_LOOKUP,
-        .dst = proof->key_constant ? LOW_NO_INDEX : 0,
+        .op = proof->key_constant ? LOW_ARRAY_ELEMENT : LOW_ARRAY_LOOKUP,
         .src = key_known ? key->base : 2,
         .off = key_known ? key->disp : 0,
         .imm = v->l->low->nr_lookups - 1,

@@ -5,6 +5,10 @@
  */
 #include "ebpf/lower_internal.h"
 
+#include <linux/errno.h>
+
+#include "ebpf/port.h"
+
 #define ROUNDS_MAX 8u
 
 static bool falls_through(uint16_t op)
@@ -12,67 +16,61 @@ static bool falls_through(uint16_t op)
     return op != OP_JA && op != OP_EXIT && op != LOW_SWITCH;
 }
 
-static uint16_t live_before(const struct lowering *l, uint32_t slot)
+static uint16_t before_switch(const uint16_t *before, const struct low_switch *s)
 {
-    struct low_effect e = low_effect(&l->code[slot]);
-
-    return (uint16_t)((l->low->live[slot] & ~e.writes) | e.reads);
-}
-
-static uint16_t live_after_switch(const struct lowering *l, const struct low_switch *s)
-{
-    uint16_t live = live_before(l, s->otherwise);
+    uint16_t live = before[s->otherwise];
 
     for (uint32_t n = 0; n < s->nr; n++)
-        live |= live_before(l, s->slots[n]);
+        live |= before[s->slots[n]];
     return live;
 }
 
-static uint16_t live_after(const struct lowering *l, uint32_t slot)
+/* One walk. True when a loop's head has changed, which the jump back to it has not seen. */
+static bool walk(struct lowering *l, uint16_t *before, bool drop)
 {
-    const struct ebpf_decoded *i = &l->code[slot];
-    uint16_t live = 0;
-
-    if (falls_through(i->op) && slot + 1 < l->nr)
-        live |= live_before(l, slot + 1);
-    if (i->op == OP_JA || i->op == OP_MAY_GOTO || low_is_conditional(i->op))
-        live |= live_before(l, (uint32_t)i->off);
-    else if (i->op == LOW_SWITCH)
-        live |= live_after_switch(l, &l->low->switches[i->imm]);
-    return live;
-}
-
-/* One walk; true when something changed that an earlier part of the walk has used already. */
-static bool walk(struct lowering *l, bool drop)
-{
+    const struct ebpf_lowered *low = l->low;
+    uint16_t next = 0;
     bool again = false;
 
     for (uint32_t slot = l->nr; slot-- > 0;) {
-        struct low_effect e = low_effect(&l->code[slot]);
-        uint16_t live = live_after(l, slot);
+        struct ebpf_decoded *i = &l->code[slot];
+        uint16_t live = falls_through(i->op) ? next : 0;
+        struct low_effect e;
 
-        if (drop && e.removable && !(live & e.writes))
-            low_drop(&l->code[slot]);
-        if (live != l->low->live[slot] && (l->low->flags[slot] & LOW_TARGET))
-            again = true;
-        l->low->live[slot] = live;
+        if (i->op == OP_JA || i->op == OP_MAY_GOTO || low_is_conditional(i->op))
+            live |= before[i->off];
+        else if (i->op == LOW_SWITCH)
+            live |= before_switch(before, &low->switches[i->imm]);
+        e = low_effect(i);
+        if (drop && e.removable && !(live & e.writes)) {
+            low_drop(i);
+            next = live;
+        } else {
+            next = (uint16_t)((live & ~e.writes) | e.reads);
+        }
+        low->live[slot] = live;
+        again |= next != before[slot] && (low->flags[slot] & LOW_LOOP);
+        before[slot] = next;
     }
     return again;
 }
 
-/* Fills in low->live; drop: removes dead instructions, which makes others dead in turn. */
-void low_liveness(struct lowering *l, bool drop)
+/* Fills in low->live; drop: removes dead instructions, which makes others dead in turn. 0 or
+ * -ENOMEM. */
+int low_liveness(struct lowering *l, bool drop)
 {
-    unsigned round = 0;
+    uint16_t *before = port_alloc(l->nr * sizeof(before[0]));
+    bool settled = false;
 
-    for (uint32_t slot = 0; slot < l->nr; slot++)
-        l->low->live[slot] = 0;
-    while (walk(l, false))
-        if (++round == ROUNDS_MAX)
-            break;
-    if (round == ROUNDS_MAX)
+    if (!before)
+        return -ENOMEM;
+    for (unsigned round = 0; round < ROUNDS_MAX && !settled; round++)
+        settled = !walk(l, before, false);
+    if (!settled)
         for (uint32_t slot = 0; slot < l->nr; slot++)
             l->low->live[slot] = LOW_ALL;
-    if (drop && round < ROUNDS_MAX)
-        walk(l, true);
+    else if (drop)
+        walk(l, before, true);
+    port_free(before);
+    return 0;
 }

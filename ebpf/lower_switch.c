@@ -135,8 +135,8 @@ static int add_switch(struct tree *t, uint32_t root, struct low_switch *s)
         }
     }
     for (uint32_t value = 0; value < s->nr; value++)
-        l->low->flags[s->slots[value]] |= LOW_TARGET;
-    l->low->flags[s->otherwise] |= LOW_TARGET;
+        low_mark_target(l, root, s->slots[value]);
+    low_mark_target(l, root, s->otherwise);
     l->code[root] =
         (struct ebpf_decoded){.op = LOW_SWITCH, .dst = t->reg, .imm = l->low->nr_switches};
     l->low->switches[l->low->nr_switches++] = *s;

@@ -233,11 +233,11 @@ static void fill_maps(void)
     }
 }
 
-static double time_compile(struct ebpf_prog *prog)
+static double time_compile(struct ebpf_prog *prog, unsigned times)
 {
     double best = 1e18;
 
-    for (unsigned n = 0; n < 20; n++) {
+    for (unsigned n = 0; n < times; n++) {
         double start = now_ns(), took;
 
         ebpf_engine_prepare(prog, EBPF_JIT);
@@ -284,13 +284,68 @@ static int bench_one(struct bench *b, const char *folder)
     err = check(b, progs);
     if (!err) {
         b->nr_insns = progs[JIT]->nr_insns;
-        b->compile_ns = time_compile(progs[JIT]);
+        b->compile_ns = time_compile(progs[JIT], 20);
         b->code_size = progs[JIT]->jit->size;
         measure(b, progs);
     }
     bpf_object__close(objects[0]);
     bpf_object__close(objects[1]);
     return err;
+}
+
+/* ---- compile time ---------------------------------------------------------------------------- */
+
+/* A block of what programs are made of: loads, arithmetic, spills, branches forward. */
+static const struct bpf_insn block[] = {
+    {BPF_LDX | BPF_MEM | BPF_DW, 2, 6, 8, 0},    {BPF_ALU64 | BPF_MOV | BPF_X, 3, 2, 0, 0},
+    {BPF_ALU64 | BPF_LSH | BPF_K, 3, 0, 0, 13},  {BPF_ALU64 | BPF_XOR | BPF_X, 3, 2, 0, 0},
+    {BPF_ALU | BPF_ADD | BPF_K, 2, 0, 0, 100},   {BPF_STX | BPF_MEM | BPF_DW, 10, 3, -8, 0},
+    {BPF_JMP | BPF_JGT | BPF_K, 2, 0, 2, 77},    {BPF_ALU64 | BPF_ADD | BPF_X, 0, 3, 0, 0},
+    {BPF_ALU64 | BPF_MUL | BPF_K, 0, 0, 0, 31},  {BPF_LDX | BPF_MEM | BPF_W, 4, 6, 16, 0},
+    {BPF_ALU64 | BPF_AND | BPF_K, 4, 0, 0, 255}, {BPF_ALU64 | BPF_ADD | BPF_X, 0, 4, 0, 0},
+    {BPF_LDX | BPF_MEM | BPF_DW, 5, 10, -8, 0},  {BPF_ALU64 | BPF_OR | BPF_X, 0, 5, 0, 0},
+    {BPF_JMP32 | BPF_JNE | BPF_X, 4, 5, 1, 0},   {BPF_STX | BPF_MEM | BPF_DW, 6, 0, 24, 0},
+};
+
+#define BLOCK (sizeof(block) / sizeof(block[0]))
+
+static struct ebpf_prog *long_program(uint32_t nr)
+{
+    struct bpf_insn *insns = calloc(nr, sizeof(*insns));
+    struct ebpf_prog_load load = {
+        .type = EBPF_PROG_TYPE_MEM, .name = "long", .insns = insns, .nr_insns = nr};
+    struct ebpf_prog *prog = NULL;
+    uint32_t n = 0;
+
+    insns[n++] = (struct bpf_insn){BPF_ALU64 | BPF_MOV | BPF_X, 6, 1, 0, 0};
+    insns[n++] = (struct bpf_insn){BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 0};
+    for (; n + BLOCK < nr; n += BLOCK)
+        memcpy(&insns[n], block, sizeof(block));
+    for (; n + 1 < nr; n++)
+        insns[n] = (struct bpf_insn){BPF_ALU64 | BPF_ADD | BPF_K, 0, 0, 0, 1};
+    insns[n] = (struct bpf_insn){BPF_JMP | BPF_EXIT, 0, 0, 0, 0};
+    if (ebpf_prog_create(&load, &prog))
+        prog = NULL;
+    free(insns);
+    if (prog && !prog->proof)
+        prog->proof = naive_proof(prog);
+    return prog;
+}
+
+static void bench_compile(FILE *json)
+{
+    printf("compile time:");
+    for (uint32_t nr = 1000; nr <= 1000000; nr *= 10) {
+        struct ebpf_prog *prog = long_program(nr);
+        double ns = prog ? time_compile(prog, 5) / nr : 0;
+
+        printf("  %u instructions %.1f ns each", nr, ns);
+        fprintf(json, "  {\"compile_instructions\": %u, \"ns_per_instruction\": %.1f}%s\n", nr, ns,
+                nr == 1000000 ? "" : ",");
+        if (prog)
+            ebpf_prog_put(prog);
+    }
+    putchar('\n');
 }
 
 /* ---- results --------------------------------------------------------------------------------- */
@@ -322,17 +377,17 @@ static void print_one(const struct bench *b)
            b->compile_ns / b->nr_insns);
 }
 
-static void write_json(FILE *out, const struct bench *b, bool last)
+static void write_json(FILE *out, const struct bench *b)
 {
     fprintf(
         out,
         "  {\"program\": \"%s\", \"native_ns\": %.2f, \"jit_ns\": %.2f, \"interp_ns\": %.2f, "
         "\"ratio\": %.3f, \"linux_ratio\": %.3f, \"native_spread\": %.1f, \"jit_spread\": %.1f, "
         "\"code_bytes\": %zu, \"linux_code_bytes\": %.0f, \"compile_ns\": %.0f, "
-        "\"instructions\": %u}%s\n",
+        "\"instructions\": %u},\n",
         b->name, b->median[NATIVE], b->median[JIT], b->median[INTERP],
         b->median[JIT] / b->median[NATIVE], b->figures[1] / b->figures[0], spread(b, NATIVE),
-        spread(b, JIT), b->code_size, b->figures[5], b->compile_ns, b->nr_insns, last ? "" : ",");
+        spread(b, JIT), b->code_size, b->figures[5], b->compile_ns, b->nr_insns);
 }
 
 static void print_totals(void)
@@ -390,9 +445,10 @@ int main(int argc, char **argv)
         if (!err) {
             print_one(&benches[n]);
             fflush(stdout);
-            write_json(json, &benches[n], n + 1 == NR_BENCHES);
+            write_json(json, &benches[n]);
         }
     }
+    bench_compile(json);
     fputs("]\n", json);
     fclose(json);
     if (!err)
