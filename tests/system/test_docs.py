@@ -174,7 +174,7 @@ CALL(4, name, int, x)
             self.assertRaises(tool.DocsError, lines, 'f "nothing" "of this"')
 
     def test_check_sees_a_change(self):
-        """a code block that differs from the tree, and a link that leads nowhere, are reported"""
+        """code blocks unlike the tree, links that lead nowhere and pages without one are reported"""
         tool = load_tool()
         with tempfile.TemporaryDirectory() as root:
             os.mkdir(os.path.join(root, "docs"))
@@ -183,10 +183,12 @@ CALL(4, name, int, x)
             page = "[away](nowhere.md) [a](a.md)\n<!-- code: a.c f -->\n"
             with open(os.path.join(root, "docs", "README.md"), "w", encoding="utf-8") as file:
                 file.write(page)
+            with open(os.path.join(root, "docs", "alone.md"), "w", encoding="utf-8") as file:
+                file.write("Nobody leads here.\n")
             problems = tool.check(root, {"docs/README.md": tool.fill(root, page)})
-            self.assertEqual(len(problems), 3, problems)
-            self.assertIn("return 1;", problems[0])
-            self.assertIn("nowhere.md", problems[1])
+            self.assertEqual(len(problems), 4, problems)
+            for problem, word in zip(problems, ("return 1;", "nowhere.md", "a.md", "alone.md")):
+                self.assertIn(word, problem)
 
 
 if __name__ == "__main__":
