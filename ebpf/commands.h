@@ -141,6 +141,21 @@ struct skep_pin_attr {
                                 in strcmp order; with or without the leading /sys/fs/bpf/ */
 };
 
+/* struct bpf_link_info of a link on a tracepoint, as Linux has it since 6.6: the UAPI header here
+ * is older, and its struct as large. A name is given to who says type beforehand. */
+struct skep_link_info_tracepoint {
+    uint32_t type, id, prog_id, pad0; /* type is BPF_LINK_TYPE_PERF_EVENT */
+    uint32_t event, pad1;             /* SKEP_PERF_EVENT_TRACEPOINT */
+    uint64_t name;                    /* in: buffer, or 0 */
+    uint32_t name_len, pad2;          /* in: its size */
+    uint64_t cookie;
+};
+
+#define SKEP_PERF_EVENT_TRACEPOINT 5u /* Linux: BPF_PERF_EVENT_TRACEPOINT */
+
+_Static_assert(sizeof(struct skep_link_info_tracepoint) == sizeof(struct bpf_link_info),
+               "the kernel fills in one for the other");
+
 /* What travels has no holes and the same size at both ends. */
 _Static_assert(sizeof(struct skep_hello_attr) == 56, "as on the wire");
 _Static_assert(sizeof(struct skep_close_attr) == 8, "as on the wire");

@@ -140,6 +140,8 @@ static int walk_rule(struct marshal_walk *walk, const struct marshal_rule *rule,
     uint64_t len = 0;
     int err;
 
+    if (!marshal_rule_applies(rule, holder))
+        return 0;
     /* Whoever executes the command would take the part that is there for an address. */
     if (rule->offset < holder->len && holder->len - rule->offset < sizeof(uint64_t))
         return -EINVAL;

@@ -146,10 +146,7 @@ static void hide_pointers(uint8_t *bytes, uint32_t len, const struct marshal_rul
 {
     struct marshal_holder h = {bytes, len};
     for (unsigned i = 0; i < count; i++) {
-        if (rules[i].link_type != 0 && field_u32(&h, 0) != 0 &&
-            field_u32(&h, 0) != rules[i].link_type)
-            continue;
-        if (field_u64(&h, rules[i].offset) != 0)
+        if (marshal_rule_applies(&rules[i], &h) && field_u64(&h, rules[i].offset) != 0)
             set_pointer(&h, rules[i].offset, (void *)1);
     }
 }
@@ -192,8 +189,8 @@ static void copy_keeping_pointers(uint8_t *to, const uint8_t *from, uint32_t len
     bool keep[MARSHAL_BUFFERS_MAX];
 
     for (unsigned i = 0; i < count; i++) {
-        keep[i] = rules[i].offset + sizeof(uint64_t) <= len &&
-                  (rules[i].link_type == 0 || field_u32(&received, 0) == rules[i].link_type);
+        keep[i] =
+            rules[i].offset + sizeof(uint64_t) <= len && marshal_rule_applies(&rules[i], &received);
         if (keep[i])
             __builtin_memcpy(&saved[i], to + rules[i].offset, sizeof(uint64_t));
     }
@@ -346,7 +343,7 @@ static uint32_t written_length(const struct marshal_plan *plan,
                                          plan->buffers[buffer->parent].len};
     if (status < 0 && (command->flags & ON_ERROR) == 0)
         return 0;
-    if (rule->link_type != 0 && field_u32(&holder, 0) != rule->link_type)
+    if (!marshal_rule_applies(rule, &holder))
         return 0;
     if (rule->length == TEXT_KIND) {
         len = bounded_length(buffer->data, buffer->len);

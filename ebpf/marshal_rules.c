@@ -96,6 +96,16 @@ static const struct marshal_rule link_info_rules[] = {
      .n = 1,
      .shrinks = true,
      .link_type = BPF_LINK_TYPE_RAW_TRACEPOINT},
+    {.offset = offsetof(struct skep_link_info_tracepoint, name),
+     .dir = MARSHAL_OUT,
+     .optional = true,
+     .content = MARSHAL_BYTES,
+     .length = TEXT_KIND,
+     .a = offsetof(struct skep_link_info_tracepoint, name_len),
+     .b = NO_FIELD,
+     .n = 1,
+     .shrinks = true,
+     .link_type = BPF_LINK_TYPE_PERF_EVENT},
 };
 
 const struct marshal_rules marshal_info_rules[EBPF_NR_KINDS] = {

@@ -33,7 +33,7 @@ struct marshal_rule {
     bool shrinks;       /* the server may give less than field a says, and then says so there */
     uint16_t a, b;      /* fields that the length depends on */
     uint32_t n;         /* bytes each, or a string's bound */
-    uint32_t link_type; /* in a bpf_link_info: there only when type is this; else 0 */
+    uint32_t link_type; /* in a bpf_link_info: see marshal_rule_applies; else 0 */
 };
 
 struct marshal_command {
@@ -98,6 +98,17 @@ static inline uint64_t field_u64(const struct marshal_holder *h, unsigned offset
     if (offset + sizeof(value) <= h->len)
         __builtin_memcpy(&value, h->bytes + offset, sizeof(value));
     return value;
+}
+
+/* What the bytes of a bpf_link_info are depends on its type. A caller who leaves it 0 means a raw
+ * tracepoint: that was all there was before Linux 6.6. */
+static inline bool marshal_rule_applies(const struct marshal_rule *rule,
+                                        const struct marshal_holder *h)
+{
+    uint32_t type = rule->link_type != 0 ? field_u32(h, 0) : 0;
+
+    return rule->link_type == type ||
+           (type == 0 && rule->link_type == BPF_LINK_TYPE_RAW_TRACEPOINT);
 }
 
 static inline void set_u32(const struct marshal_holder *h, unsigned offset, uint32_t value)

@@ -66,6 +66,7 @@ void port_detach(struct ebpf_link *link);
  * A tracepoint's record size in bytes goes to *ctx_size (programs may read [8, size)). */
 void *port_tracepoint_by_id(uint32_t id, uint32_t *ctx_size);
 void *port_tracepoint_by_name(const char *name, uint32_t *nargs);
+const char *port_tracepoint_name(const void *target); /* without its system */
 bool port_netdev_exists(uint32_t ifindex);
 
 /* An invariant of the engine broke. Prints and does not return. */

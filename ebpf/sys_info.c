@@ -6,6 +6,7 @@
 #include <linux/errno.h>
 
 #include "ebpf/base.h"
+#include "ebpf/port.h"
 #include "ebpf/sys.h"
 
 #define INFO_MAX 4096u /* Linux: PAGE_SIZE */
@@ -102,30 +103,59 @@ static int btf_info(const struct ebpf_btf *btf, void *out)
     return 0;
 }
 
-static int tracepoint_name(const struct ebpf_link *link, struct bpf_link_info *info)
+/* A name with its NUL into a buffer that the caller gave, and how long it is. */
+static int put_name(uint64_t buffer, const char *name, uint32_t *len)
 {
-    char *buf = ebpf_attr_pointer(info->raw_tracepoint.tp_name);
-    uint32_t room = info->raw_tracepoint.tp_name_len;
-    uint32_t size = (uint32_t)__builtin_strlen(link->name) + 1;
+    uint32_t room = *len, size = (uint32_t)__builtin_strlen(name) + 1;
 
-    if ((buf == NULL) != (room == 0))
+    if ((buffer == 0) != (room == 0))
         return -EINVAL;
-    info->raw_tracepoint.tp_name_len = size;
-    if (buf == NULL)
+    *len = size;
+    if (buffer == 0)
         return 0;
-    copy_text(buf, link->name, room);
+    copy_text(ebpf_attr_pointer(buffer), name, room);
     return room < size ? -ENOSPC : 0;
+}
+
+/* asked: what the caller put there. Where it said another type, its bytes are no pointers: the
+ * marshaller has not looked at them (marshal_rule_applies). */
+static int raw_tracepoint_info(const struct ebpf_link *link, const struct bpf_link_info *asked,
+                               struct bpf_link_info *info)
+{
+    if (asked->type == 0 || asked->type == BPF_LINK_TYPE_RAW_TRACEPOINT)
+        info->raw_tracepoint = asked->raw_tracepoint;
+    return put_name(info->raw_tracepoint.tp_name, link->name, &info->raw_tracepoint.tp_name_len);
+}
+
+static int tracepoint_info(const struct ebpf_link *link, const struct bpf_link_info *asked,
+                           struct bpf_link_info *out)
+{
+    struct skep_link_info_tracepoint info, in;
+    int err;
+
+    __builtin_memcpy(&info, out, sizeof(info));
+    __builtin_memcpy(&in, asked, sizeof(in));
+    info.event = SKEP_PERF_EVENT_TRACEPOINT;
+    info.cookie = link->cookie;
+    if (in.type == BPF_LINK_TYPE_PERF_EVENT) {
+        info.name = in.name;
+        info.name_len = in.name_len;
+    }
+    err = put_name(info.name, port_tracepoint_name(link->target), &info.name_len);
+    __builtin_memcpy(out, &info, sizeof(info));
+    return err;
 }
 
 static int link_info(const struct ebpf_link *link, void *out)
 {
-    struct bpf_link_info *info = out;
+    struct bpf_link_info *info = out, asked = *info;
 
-    info->type = link->type;
-    info->id = link->object.id;
-    info->prog_id = link->prog->object.id;
+    *info = (struct bpf_link_info){
+        .type = link->type, .id = link->object.id, .prog_id = link->prog->object.id};
     if (link->type == BPF_LINK_TYPE_RAW_TRACEPOINT)
-        return tracepoint_name(link, info);
+        return raw_tracepoint_info(link, &asked, info);
+    if (link->type == BPF_LINK_TYPE_PERF_EVENT)
+        return tracepoint_info(link, &asked, info);
     if (link->type == BPF_LINK_TYPE_XDP)
         info->xdp.ifindex = link->attached ? link->ifindex : 0;
     return 0;

@@ -208,6 +208,13 @@ void *port_tracepoint_by_name(const char *name, uint32_t *nargs)
     return tp;
 }
 
+const char *port_tracepoint_name(const void *target)
+{
+    const struct tracepoint *tp = target;
+
+    return tp->name;
+}
+
 static struct netdev *netdev_by_index(uint32_t ifindex)
 {
     struct netdev *dev = netdev_first();

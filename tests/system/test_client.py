@@ -216,6 +216,9 @@ class Programs(ClientCase):
         self.assertEqual(set(programs), {"count_open", "count_packet"})
         self.assertEqual({link["prog_id"] for link in self.json("link", "list")},
                          {prog["id"] for prog in programs.values()})
+        self.assertEqual([link["tracepoint"] for link in self.json("link", "list")],
+                         ["sched_switch", "receive_packet"])
+        self.assertIn("\n\ttracepoint sched_switch  ", self.ok("link", "list"))
         events = {f"{e['system']}:{e['name']}": e for e in self.json("tracepoint", "list")}
         self.assertEqual(events["virtio_net:receive_packet"]["progs"], 1)
         self.assertEqual(self.ok("map", "dump", "name", "opens"), "[]\n")

@@ -757,6 +757,46 @@ Test(sys, raw_tracepoint_links)
     info.raw_tracepoint.tp_name_len = sizeof(small);
     cr_assert_eq(ebpf_sys(session, BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr)), -ENOSPC);
     cr_assert_str_eq(small, "sys");
+
+    /* Said to be of another type, the same bytes are no buffer. */
+    memset(&info, 0, sizeof(info));
+    info.type = BPF_LINK_TYPE_PERF_EVENT;
+    info.raw_tracepoint.tp_name = 1;
+    info.raw_tracepoint.tp_name_len = 64;
+    cr_assert_eq(ebpf_sys(session, BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr)), 0);
+    cr_assert_eq(info.type, BPF_LINK_TYPE_RAW_TRACEPOINT);
+    cr_assert_eq(info.raw_tracepoint.tp_name, 0);
+}
+
+Test(sys, a_tracepoints_link_tells_its_name)
+{
+    int prog = load_trivial(BPF_PROG_TYPE_TRACEPOINT);
+    int link = attach(prog, ebpf_tracepoint_open(session, openat), 0x1234567890);
+    struct skep_link_info_tracepoint info = {0};
+    char name[64] = "", small[4] = "";
+    union bpf_attr attr = {
+        .info = {.bpf_fd = (uint32_t)link, .info_len = sizeof(info), .info = ptr(&info)}};
+
+    cr_assert_eq(ebpf_sys(session, BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr)), 0);
+    cr_assert_eq(info.type, BPF_LINK_TYPE_PERF_EVENT);
+    cr_assert_eq(info.event, SKEP_PERF_EVENT_TRACEPOINT);
+    cr_assert_eq(info.cookie, 0x1234567890);
+    cr_assert_eq(info.name_len, sizeof("sys_enter_openat"));
+    info.name = ptr(name);
+    info.name_len = sizeof(name);
+    cr_assert_eq(ebpf_sys(session, BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr)), 0);
+    cr_assert_str_eq(name, "sys_enter_openat");
+    info.name = ptr(small);
+    info.name_len = sizeof(small);
+    cr_assert_eq(ebpf_sys(session, BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr)), -ENOSPC);
+    cr_assert_str_eq(small, "sys");
+    info.name_len = 0;
+    cr_assert_eq(ebpf_sys(session, BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr)), -EINVAL);
+    memset(&info, 0, sizeof(info));
+    info.name = 1; /* the type was not said */
+    info.name_len = 64;
+    cr_assert_eq(ebpf_sys(session, BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr)), 0);
+    cr_assert_eq(info.name, 0);
 }
 
 Test(sys, a_link_gets_another_program)

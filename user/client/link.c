@@ -7,8 +7,21 @@
 
 #include "user/client/client.h"
 
-static void show_json(const struct bpf_link_info *info, const char *raw_name)
+/* What OBJ_GET_INFO_BY_FD says, by type. */
+union link_info {
+    struct bpf_link_info any;
+    struct skep_link_info_tracepoint tracepoint;
+};
+
+static bool is_tracepoint(const union link_info *info)
 {
+    return info->any.type == BPF_LINK_TYPE_PERF_EVENT &&
+           info->tracepoint.event == SKEP_PERF_EVENT_TRACEPOINT;
+}
+
+static void show_json(const union link_info *all, const char *name)
+{
+    const struct bpf_link_info *info = &all->any;
     const char *type = libbpf_bpf_link_type_str(info->type);
 
     json_begin(json, NULL, '{');
@@ -19,15 +32,20 @@ static void show_json(const struct bpf_link_info *info, const char *raw_name)
         json_uint(json, "type", info->type);
     json_uint(json, "prog_id", info->prog_id);
     if (info->type == BPF_LINK_TYPE_RAW_TRACEPOINT)
-        json_string(json, "tp_name", raw_name);
+        json_string(json, "tp_name", name);
+    if (is_tracepoint(all)) {
+        json_string(json, "tracepoint", name);
+        json_uint(json, "cookie", all->tracepoint.cookie);
+    }
     if (info->type == BPF_LINK_TYPE_XDP)
         json_uint(json, "ifindex", info->xdp.ifindex);
     pins_show(EBPF_LINK, info->id);
     json_end(json, '}');
 }
 
-static void show_plain(const struct bpf_link_info *info, const char *raw_name)
+static void show_plain(const union link_info *all, const char *name)
 {
+    const struct bpf_link_info *info = &all->any;
     const char *type = libbpf_bpf_link_type_str(info->type);
 
     printf("%u: ", info->id);
@@ -37,7 +55,11 @@ static void show_plain(const struct bpf_link_info *info, const char *raw_name)
         printf("type %u  ", info->type);
     printf("prog %u  ", info->prog_id);
     if (info->type == BPF_LINK_TYPE_RAW_TRACEPOINT)
-        printf("\n\ttp '%s'  ", raw_name);
+        printf("\n\ttp '%s'  ", name);
+    if (is_tracepoint(all))
+        printf("\n\ttracepoint %s  ", name);
+    if (is_tracepoint(all) && all->tracepoint.cookie)
+        printf("cookie %llu  ", (unsigned long long)all->tracepoint.cookie);
     if (info->type == BPF_LINK_TYPE_XDP)
         printf("\n\tifindex %u  ", info->xdp.ifindex);
     pins_show(EBPF_LINK, info->id);
@@ -46,22 +68,26 @@ static void show_plain(const struct bpf_link_info *info, const char *raw_name)
 
 static int show(int fd)
 {
-    struct bpf_link_info info = {0};
-    char raw_name[128] = "";
+    union link_info info = {0};
+    char name[128] = "";
 
-    if (handle_info(EBPF_LINK, fd, &info, sizeof(info)))
+    if (handle_info(EBPF_LINK, fd, &info.any, sizeof(info.any)))
         return -1;
-    if (info.type == BPF_LINK_TYPE_RAW_TRACEPOINT) {
-        info = (struct bpf_link_info){0};
-        info.raw_tracepoint.tp_name = (uintptr_t)raw_name;
-        info.raw_tracepoint.tp_name_len = sizeof(raw_name);
-        if (handle_info(EBPF_LINK, fd, &info, sizeof(info)))
-            return -1;
+    /* Again for the name, of which a link's type decides where it is asked for. */
+    if (info.any.type == BPF_LINK_TYPE_RAW_TRACEPOINT) {
+        info.any.raw_tracepoint.tp_name = (uintptr_t)name;
+        info.any.raw_tracepoint.tp_name_len = sizeof(name);
+    } else if (is_tracepoint(&info)) {
+        info.tracepoint.name = (uintptr_t)name;
+        info.tracepoint.name_len = sizeof(name);
     }
+    if (info.any.type != BPF_LINK_TYPE_XDP &&
+        handle_info(EBPF_LINK, fd, &info.any, sizeof(info.any)))
+        return -1;
     if (json)
-        show_json(&info, raw_name);
+        show_json(&info, name);
     else
-        show_plain(&info, raw_name);
+        show_plain(&info, name);
     return 0;
 }
 

@@ -275,13 +275,19 @@ void *port_tracepoint_by_id(uint32_t id, uint32_t *ctx_size)
     return &tracepoints[id - 1];
 }
 
-/* A raw tracepoint goes by the event's name alone, as on Linux. */
+/* The event's name alone, by which a raw tracepoint goes, as on Linux. */
+const char *port_tracepoint_name(const void *target)
+{
+    const struct tracepoint *tp = target;
+    const char *event = strchr(tp->name, ':');
+
+    return event ? event + 1 : tp->name;
+}
+
 void *port_tracepoint_by_name(const char *name, uint32_t *nargs)
 {
     for (uint32_t i = 0; i < nr_tracepoints; i++) {
-        const char *event = strchr(tracepoints[i].name, ':');
-
-        if (strcmp(event ? event + 1 : tracepoints[i].name, name) != 0)
+        if (strcmp(port_tracepoint_name(&tracepoints[i]), name) != 0)
             continue;
         *nargs = tracepoints[i].nargs;
         return &tracepoints[i];
