@@ -1,6 +1,7 @@
 /*
- * Calls of helpers that need no call: lookups in arrays, whose elements never move, and the number
- * of the CPU.
+ * Calls of helpers that need no call, or a shorter one: lookups in arrays, whose elements never
+ * move, go to the element; lookups in hash tables to the function for the key's size; and there is
+ * one CPU.
  */
 #include "ebpf/lower_values.h"
 
@@ -63,6 +64,9 @@ static int look_up(struct values *v, struct ebpf_decoded *i)
     bool key_known = sum_holds(v, key) && !key->narrow && key->index == LOW_NO_INDEX;
     int err;
 
+    if (map && map->ops->direct_lookup)
+        *i = (struct ebpf_decoded){.op = LOW_CALL_DIRECT,
+                                   .imm = (uintptr_t)map->ops->direct_lookup(map)};
     if (!map || !map->ops->elements)
         return 0;
     map->ops->elements(map, &lookup.data, &lookup.stride);

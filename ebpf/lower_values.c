@@ -10,18 +10,16 @@
 
 #include "ebpf/port.h"
 
-static struct value fresh(struct values *v)
-{
-    uint32_t number = v->next_number++;
-
-    return (struct value){
-        .number = number, .low_number = number, .sum = {.base = NO_REG, .index = LOW_NO_INDEX}};
-}
-
 /* reg gets a value of which nothing is known. */
 void values_redefine(struct values *v, unsigned reg)
 {
-    v->reg[reg] = fresh(v);
+    struct value *value = &v->reg[reg];
+
+    value->number = value->low_number = v->next_number++;
+    value->sum.base = NO_REG;
+    value->shifted.kind = SHIFT_NONE;
+    value->bytes.n = 0;
+    value->constant = false;
 }
 
 void values_forget_all(struct values *v)
@@ -124,11 +122,8 @@ static bool is_store(uint16_t op)
 
 static void redefine_written(struct values *v, const struct ebpf_decoded *i)
 {
-    uint16_t writes = low_effect(i).writes;
-
-    for (unsigned reg = 0; writes >> reg; reg++)
-        if (writes >> reg & 1)
-            values_redefine(v, reg);
+    for (unsigned writes = low_effect(i).writes; writes; writes &= writes - 1)
+        values_redefine(v, (unsigned)__builtin_ctz(writes));
 }
 
 static int call(struct values *v, struct ebpf_decoded *i)
@@ -143,11 +138,8 @@ static int call(struct values *v, struct ebpf_decoded *i)
 
 static void note_reads(struct values *v, const struct ebpf_decoded *i)
 {
-    uint16_t reads = low_effect(i).reads;
-
-    for (unsigned reg = 0; reads >> reg; reg++)
-        if (reads >> reg & 1)
-            v->last_read[reg] = v->slot;
+    for (unsigned reads = low_effect(i).reads; reads; reads &= reads - 1)
+        v->last_read[__builtin_ctz(reads)] = v->slot;
 }
 
 static int step(struct values *v, struct ebpf_decoded *i)

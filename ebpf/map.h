@@ -18,6 +18,10 @@ struct ebpf_map;
 struct ebpf_btf;
 struct ebpf_prog;
 
+/* r0 of map_lookup_elem(r1 = map, r2 = key). */
+typedef uint64_t (*ebpf_map_lookup_fn)(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4,
+                                       uint64_t r5);
+
 struct ebpf_map_ops {
     uint32_t type;    /* BPF_MAP_TYPE_* */
     const char *name; /* "hash" */
@@ -82,6 +86,8 @@ struct ebpf_map_ops {
     /* Plain arrays only, for machine code: element n is at *data + n * *stride as long as the map
      * lives. */
     void (*elements)(struct ebpf_map *map, uint8_t **data, uint32_t *stride);
+    /* The function that verified programs may call for a lookup, without the lock. */
+    ebpf_map_lookup_fn (*direct_lookup)(const struct ebpf_map *map);
     /* Program array only: the program at index, borrowed, or NULL. */
     struct ebpf_prog *(*prog_at)(struct ebpf_map *map, uint32_t index);
 };

@@ -41,6 +41,7 @@ struct hash {
     uint32_t value_size;     /* of one CPU */
     uint32_t stride, values; /* bytes from CPU to CPU; how many */
     uint32_t hand;           /* LRU: index in the pool */
+    uint32_t unlinks;        /* elements that have left their buckets, ever */
     struct ebpf_pool pool;
 };
 
@@ -116,7 +117,7 @@ static int create(struct ebpf_map *map, const union bpf_attr *attr)
 static uint32_t hash_key(const struct ebpf_map *map, const void *key)
 {
     const struct hash *hash = map->impl;
-    return (uint32_t)siphash13(key, map->key_size, hash->seed);
+    return (uint32_t)hash_bytes(key, map->key_size, hash->seed);
 }
 
 static struct element **bucket_of(const struct hash *hash, uint32_t key_hash)
@@ -145,6 +146,7 @@ static void unlink_element(struct hash *hash, struct element *e)
     while (*link != e)
         link = &(*link)->next;
     *link = e->next;
+    hash->unlinks++;
     e->state = FREE;
     ebpf_pool_give(&hash->pool, e);
     hash->count--;
@@ -226,6 +228,59 @@ static void *lookup(struct ebpf_map *map, const void *key)
         return NULL;
     e->state = USED;
     return (uint8_t *)value_of(hash, e) + (hash->values > 1 ? port_cpu_id() * hash->stride : 0);
+}
+
+/* A lookup by a program that does not take the lock: an interrupt may change the table under it,
+ * from beginning to end, at any point. An element that is unlinked meanwhile leads on into the
+ * pool's list or another bucket, so a search that found nothing is made again if any was. */
+static inline void *lookup_unlocked(struct ebpf_map *map, const void *key, uint32_t key_size)
+{
+    struct hash *hash = map->impl;
+    uint32_t key_hash = (uint32_t)hash_bytes(key, key_size, hash->seed), unlinks;
+    struct element *e;
+
+    do {
+        unlinks = __atomic_load_n(&hash->unlinks, __ATOMIC_ACQUIRE);
+        e = __atomic_load_n(bucket_of(hash, key_hash), __ATOMIC_RELAXED);
+        while (e != NULL && (e->hash != key_hash || __builtin_memcmp(e->key, key, key_size) != 0))
+            e = __atomic_load_n(&e->next, __ATOMIC_RELAXED);
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    } while (e == NULL && unlinks != __atomic_load_n(&hash->unlinks, __ATOMIC_RELAXED));
+    if (e == NULL)
+        return NULL;
+    if (e->state == LIVE && is_lru(map->type))
+        e->state = USED;
+    return (uint8_t *)e + sizeof(*e) + round_up_to(key_size, 8);
+}
+
+#define UNLOCKED(name, key_size)                                                                   \
+    static uint64_t lookup_##name(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5) \
+    {                                                                                              \
+        struct ebpf_map *map = (struct ebpf_map *)r1;                                              \
+                                                                                                   \
+        (void)r3, (void)r4, (void)r5;                                                              \
+        return (uintptr_t)lookup_unlocked(map, (const void *)r2, key_size);                        \
+    }
+
+UNLOCKED(4, 4)
+UNLOCKED(8, 8)
+UNLOCKED(16, 16)
+UNLOCKED(any, map->key_size)
+
+/* With more CPUs than one, another may write while this one reads. */
+_Static_assert(PORT_NR_CPUS == 1, "lookup_unlocked is for one CPU");
+
+static ebpf_map_lookup_fn direct_lookup(const struct ebpf_map *map)
+{
+    switch (map->key_size) {
+    case 4:
+        return lookup_4;
+    case 8:
+        return lookup_8;
+    case 16:
+        return lookup_16;
+    }
+    return lookup_any;
 }
 
 static int update(struct ebpf_map *map, const void *key, const void *value, uint64_t flags)
@@ -346,6 +401,7 @@ static void *value_at(struct ebpf_map *map, uint32_t index)
                                                      .create = create,                             \
                                                      .destroy = destroy,                           \
                                                      .lookup = lookup,                             \
+                                                     .direct_lookup = direct_lookup,               \
                                                      .lookup_all = lookup_all,                     \
                                                      .update = update,                             \
                                                      .remove = remove_element,                     \
