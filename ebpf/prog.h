@@ -99,9 +99,10 @@ void ebpf_log_write(struct ebpf_log *log, const char *fmt, ...)
 int ebpf_prog_run(struct ebpf_prog *prog, void *ctx, uint32_t ctx_size, uint64_t cookie,
                   uint64_t *result);
 
-/* Likewise `times` in a row, stopping at the first failure; *ns is what they took together. */
+/* Likewise `times` in a row, stopping at the first failure, and with -EINTR once they have taken
+ * limit_ns (0: no limit); *ns is what they took together. */
 int ebpf_prog_run_repeated(struct ebpf_prog *prog, void *ctx, uint32_t ctx_size, uint32_t times,
-                           uint64_t *result, uint64_t *ns);
+                           uint64_t limit_ns, uint64_t *result, uint64_t *ns);
 
 /* PROG_TEST_RUN. What is passed in is copied; the out buffers are the caller's. */
 struct ebpf_test_run {

@@ -134,7 +134,7 @@ int ebpf_prog_run(struct ebpf_prog *prog, void *ctx, uint32_t ctx_size, uint64_t
 
 /* Preemption comes in between batches, which grow while they are short. */
 int ebpf_prog_run_repeated(struct ebpf_prog *prog, void *ctx, uint32_t ctx_size, uint32_t times,
-                           uint64_t *result, uint64_t *ns)
+                           uint64_t limit_ns, uint64_t *result, uint64_t *ns)
 {
     uint64_t first = prog->run_time_ns;
     uint32_t batch = 1;
@@ -146,6 +146,8 @@ int ebpf_prog_run_repeated(struct ebpf_prog *prog, void *ctx, uint32_t ctx_size,
 
         err = run_guarded(prog, ctx, ctx_size, 0, now, result);
         left -= now;
+        if (!err && left && limit_ns && prog->run_time_ns - first > limit_ns)
+            err = -EINTR;
         if (prog->run_time_ns - before < BATCH_NS)
             batch *= 2;
     }

@@ -144,7 +144,7 @@ static double run_engine(struct ebpf_prog *prog, uint32_t times)
     struct ebpf_xdp xdp = {.data = packet, .data_end = packet + PACKET_SIZE, .data_meta = packet};
     uint64_t result, ns;
 
-    if (ebpf_prog_run_repeated(prog, &xdp, sizeof(xdp), times, &result, &ns))
+    if (ebpf_prog_run_repeated(prog, &xdp, sizeof(xdp), times, 0, &result, &ns))
         exit(vm_error("%s: %s", prog->name, prog->last_fault) ? 1 : 0);
     return (double)ns;
 }
