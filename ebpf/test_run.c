@@ -3,6 +3,8 @@
  * Linux's net/bpf/test_run.c for xdp, socket_filter and raw_tracepoint; a tracepoint takes its
  * record as the context, which Linux has no form for. Called by ebpf_sys() and skep-vm.
  */
+#include <linux/if_packet.h>
+
 #include "ebpf/base.h"
 #include "ebpf/context.h"
 #include "ebpf/ebpf.h"
@@ -31,7 +33,7 @@ struct bench {
 static int repeat(struct bench *b, void *ctx, uint32_t ctx_size)
 {
     return ebpf_prog_run_repeated(b->prog, ctx, ctx_size, b->run->repeat ? b->run->repeat : 1,
-                                  &b->run->result, &b->run->total_ns);
+                                  b->run->limit_ns, &b->run->result, &b->run->total_ns);
 }
 
 /* Gives [data, data + size) to an out buffer with *room bytes; *room becomes size. */
@@ -108,10 +110,70 @@ static int run_xdp(struct bench *b)
     return short_data ? short_data : short_ctx;
 }
 
-/* The packet is a frame; a socket filter sees what follows its Ethernet header. */
+/* The fields of struct __sk_buff that a test run takes and gives back; all others are what the
+ * frame makes them (Linux: convert___skb_to_skb). */
+static const struct {
+    uint8_t offset, size;
+} skb_settable[] = {
+#define SETTABLE(field)                                                                            \
+    {                                                                                              \
+        offsetof(struct __sk_buff, field), sizeof(((struct __sk_buff *)0)->field)                  \
+    }
+    SETTABLE(mark),     SETTABLE(priority), SETTABLE(ingress_ifindex), SETTABLE(ifindex),
+    SETTABLE(cb),       SETTABLE(tstamp),   SETTABLE(wire_len),        SETTABLE(gso_segs),
+    SETTABLE(gso_size), SETTABLE(hwtstamp),
+#undef SETTABLE
+};
+
+/* Copies the settable fields of from to to, which holds zeroes. */
+static void copy_settable(struct __sk_buff *to, const struct __sk_buff *from)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(skb_settable); i++)
+        __builtin_memcpy((uint8_t *)to + skb_settable[i].offset,
+                         (const uint8_t *)from + skb_settable[i].offset, skb_settable[i].size);
+}
+
+/* Who a frame is for, as Linux's eth_type_trans sees it from the loopback, whose own address is 0
+ * and which knows no broadcast. */
+static uint32_t packet_type(const uint8_t *frame)
+{
+    static const uint8_t own[6];
+
+    if ((frame[0] & 1) != 0)
+        return PACKET_MULTICAST;
+    return __builtin_memcmp(frame, own, sizeof(own)) == 0 ? PACKET_HOST : PACKET_OTHERHOST;
+}
+
+/* What the caller gives of the context, then what follows from the frame. */
+static int skb_context(struct __sk_buff *view, const struct ebpf_test_run *run,
+                       const uint8_t *frame)
+{
+    struct __sk_buff given = {0};
+
+    if (run->ctx_in) {
+        if (run->ctx_size_in > sizeof(given))
+            return -EINVAL;
+        __builtin_memcpy(&given, run->ctx_in, run->ctx_size_in);
+    }
+    copy_settable(view, &given);
+    if (__builtin_memcmp(view, &given, sizeof(given)) != 0)
+        return -EINVAL; /* a field that cannot be set is not 0 */
+    view->len = run->data_size_in - ETHERNET_HEADER;
+    view->pkt_type = packet_type(frame);
+    __builtin_memcpy(&view->protocol, frame + 12, sizeof(uint16_t));
+    if (view->ifindex == 0)
+        view->ifindex = 1;
+    if (view->wire_len == 0)
+        view->wire_len = view->len;
+    return 0;
+}
+
+/* The packet is a frame; a socket filter sees what follows its Ethernet header, and a header of
+ * zeroes comes back. */
 static int run_socket_filter(struct bench *b)
 {
     struct ebpf_skb *skb = &b->ctx.skb;
+    struct __sk_buff out = {0};
     uint8_t *frame;
     int err = take_packet(b), short_data, short_ctx;
 
@@ -120,18 +182,13 @@ static int run_socket_filter(struct bench *b)
     frame = b->buffer + PACKET_HEADROOM;
     skb->data = frame + ETHERNET_HEADER;
     skb->data_end = frame + b->run->data_size_in;
-    if (b->run->ctx_in) {
-        if (b->run->ctx_size_in > sizeof(skb->view))
-            return -EINVAL;
-        __builtin_memcpy(&skb->view, b->run->ctx_in, b->run->ctx_size_in);
-    }
-    skb->view.len = (uint32_t)(skb->data_end - skb->data);
-    __builtin_memcpy(&skb->view.protocol, frame + 12, sizeof(uint16_t));
-    err = repeat(b, skb, sizeof(*skb));
-    if (err)
+    err = skb_context(&skb->view, b->run, frame);
+    if (err || (err = repeat(b, skb, sizeof(*skb))))
         return err;
+    __builtin_memset(frame, 0, ETHERNET_HEADER);
+    copy_settable(&out, &skb->view);
     short_data = give(b->run->data_out, &b->run->data_size_out, frame, b->run->data_size_in);
-    short_ctx = give(b->run->ctx_out, &b->run->ctx_size_out, &skb->view, sizeof(skb->view));
+    short_ctx = give(b->run->ctx_out, &b->run->ctx_size_out, &out, sizeof(out));
     return short_data ? short_data : short_ctx;
 }
 

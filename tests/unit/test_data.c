@@ -30,7 +30,8 @@
     F(jump)                                                                                        \
     F(map_type)                                                                                    \
     F(memory)                                                                                      \
-    F(refuse)
+    F(refuse)                                                                                      \
+    F(socket_filter)
 
 static struct data_case *cases; /* all of them */
 
