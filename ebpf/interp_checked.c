@@ -119,6 +119,7 @@ static bool execute(struct checked *c)
         const struct ebpf_decoded *i = &code[pc];
 
         c->pc = pc++;
+        checked_embed(c);
         if (c->budget-- == 0) {
             checked_fault(c, "the budget of %u instructions is used up", c->frames[0].prog->budget);
             c->error = -ELOOP;

@@ -45,6 +45,17 @@ struct checked {
  * error with pc and reason set. */
 int checked_run(struct checked *c, uint64_t *result);
 
+/* Tests built with EBPF_EMBED hold each instruction's registers and stack against the states that
+ * the verifier recorded there (tests/unit/embed.c). */
+#ifdef EBPF_EMBED
+void checked_embed(const struct checked *c);
+#else
+static inline void checked_embed(const struct checked *c)
+{
+    (void)c;
+}
+#endif
+
 /* ---- checked_access.c ----------------------------------------------------------------------- */
 
 /* Stops the run with this reason; always false. */

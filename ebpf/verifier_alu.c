@@ -225,6 +225,8 @@ static bool binary(struct verifier *v, const struct ebpf_decoded *insn)
     if (!IS(op, MOV) && (dst->type != REG_SCALAR || src->type != REG_SCALAR))
         return pointer_alu(v, insn, src, src_is_reg);
     note_divisor(v, op, &src->n);
+    if (src_is_reg && v->proof->slots[v->now->pc].divisor_nonzero)
+        precise_reg(v, insn->src); /* no other path may be cut off here for which it is not so */
     before = *dst;
     by = src->n;
     reg_set_scalar(dst, scalar_alu(op, &before.n, &by));

@@ -147,6 +147,37 @@ struct comparison {
     bool numbers; /* some counter is a number */
 };
 
+static bool same_spill(const struct slot *old, const struct slot *now)
+{
+    return old->size && old->size == now->size && old->start == now->start &&
+           old->spill.type == now->spill.type;
+}
+
+/* What only one of the states has is forgotten: v->now then includes both but for numbers. */
+static void forget_different(struct verifier *v, struct kept *old)
+{
+    for (unsigned f = 0; f <= old->depth; f++) {
+        struct frame *now = &v->now->frames[f];
+
+        for (unsigned r = 0; r < ISA_FP; r++)
+            if (!kept_reg(old, f, r))
+                now->regs[r].type = REG_NONE;
+        for (unsigned s = 0; s < now->nr_slots; s++) {
+            const struct slot *before = kept_slot(old, f, s);
+            struct slot *slot = &now->slots[s];
+
+            bool same = before && same_spill(before, slot);
+
+            for (unsigned i = 0; i < 8; i++)
+                if (!before || before->bytes[i] != slot->bytes[i] ||
+                    (slot->bytes[i] == BYTE_SPILL && !same))
+                    slot->bytes[i] = BYTE_NONE;
+            if (!same)
+                slot->size = 0;
+        }
+    }
+}
+
 /* Looks at one cell of the older state; what it becomes is put into v->now. */
 static bool compare_cell(struct verifier *v, struct cell cell, struct reg *old, void *arg)
 {
@@ -155,10 +186,10 @@ static bool compare_cell(struct verifier *v, struct cell cell, struct reg *old, 
 
     if (cell.slot && (cell.index >= v->now->frames[cell.frame].nr_slots ||
                       !v->now->frames[cell.frame].slots[cell.index].size))
-        return true;
+        return true; /* forgotten */
     if (now->type != old->type) {
         now->type = REG_NONE;
-        return !cell.slot;
+        return true;
     }
     if (old->type == REG_PACKET || old->type == REG_PACKET_META) {
         if (old->range < now->range)
@@ -383,7 +414,10 @@ static bool prepare(struct verifier *v, struct loop *l, struct kept *old)
 {
     struct comparison c = {.l = l};
 
-    if (old->nr_refs != v->now->nr_refs || !visit_cells(v, old, compare_cell, &c))
+    if (old->nr_refs != v->now->nr_refs)
+        return false;
+    forget_different(v, old);
+    if (!visit_cells(v, old, compare_cell, &c))
         return false;
     if (!l->endless) {
         find_candidates(v, l);

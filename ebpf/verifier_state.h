@@ -196,6 +196,16 @@ static inline struct reg *reg_now(struct verifier *v, unsigned reg)
     return &frame_now(v)->regs[reg];
 }
 
+/* Tests built with EBPF_EMBED keep what is known at each step (tests/unit/embed.c). */
+#ifdef EBPF_EMBED
+void verifier_record(struct verifier *v);
+#else
+static inline void verifier_record(struct verifier *v)
+{
+    (void)v;
+}
+#endif
+
 /* ---- verifier_log.c: says why; always false */
 bool verifier_reject(struct verifier *v, int err, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

@@ -73,6 +73,13 @@ UNIT_scalar := ebpf/scalar.c ebpf/scalar_branch.c
 UNIT_verifier := $(ENGINE_ALONE) user/vm/asm.c \
 	tests/unit/data_case.c tests/unit/data_run.c tests/unit/naive_proof.c
 
+# Runs against what the verifier knew: the engine with its walk and the checked interpreter built to
+# tell of each step.
+UNIT_verifier_embed := $(filter-out ebpf/interp_checked.c ebpf/verifier.c,$(ENGINE_ALONE)) \
+	tests/unit/embed.c tests/unit/embed_engine.c tests/unit/embed_verifier.c \
+	tests/unit/random_verifier.c tests/unit/random_program.c user/vm/asm.c \
+	tests/unit/data_case.c tests/unit/data_run.c tests/unit/naive_proof.c
+
 # Random programs in every engine.
 UNIT_engines := $(ENGINE_ALONE) tests/unit/naive_proof.c tests/unit/random_program.c
 

@@ -1,0 +1,281 @@
+/*
+ * Records what the verifier knows, live registers and slots alone, and compares runs with it: see
+ * embed.h. Numbers must lie in their ranges and known bits, pointers point where they are said to,
+ * linked registers differ by the constants they are said to, packets be as long as was compared.
+ */
+#define EBPF_EMBED 1
+#include "tests/unit/embed.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ebpf/base.h"
+#include "ebpf/context.h"
+#include "ebpf/ebpf.h"
+#include "ebpf/interp_checked.h"
+#include "ebpf/map.h"
+#include "ebpf/prog.h"
+#include "ebpf/verifier_state.h"
+
+#define INSNS_MAX  65536u
+#define STATES_MAX 400000u
+#define IDS_MAX    32u
+
+struct recorded {
+    struct recorded *next;
+    struct kept state;
+};
+
+static struct recorded *table[INSNS_MAX];
+static uint32_t nr_recorded;
+static const struct ebpf_prog *checked_prog;
+static bool recording;
+static char failure[512];
+static uint64_t steps;
+
+static void forget(void)
+{
+    for (uint32_t pc = 0; pc < INSNS_MAX; pc++) {
+        while (table[pc]) {
+            struct recorded *next = table[pc]->next;
+
+            free(table[pc]);
+            table[pc] = next;
+        }
+    }
+    nr_recorded = 0;
+}
+
+void embed_record(void)
+{
+    forget();
+    recording = true;
+    checked_prog = NULL;
+    failure[0] = 0;
+}
+
+void embed_check(const struct ebpf_prog *prog)
+{
+    recording = false;
+    checked_prog = prog;
+}
+
+const char *embed_end(void)
+{
+    forget();
+    recording = false;
+    checked_prog = NULL;
+    return failure;
+}
+
+uint64_t embed_steps(void)
+{
+    return steps;
+}
+
+void verifier_record(struct verifier *v)
+{
+    struct kept *kept;
+    struct recorded *r;
+
+    if (!recording || v->now->pc >= INSNS_MAX || nr_recorded == STATES_MAX)
+        return;
+    kept = keep(v, v->now, v->now->pc);
+    if (!kept)
+        return;
+    r = malloc(sizeof(*r) + kept->bytes);
+    if (r) {
+        memcpy(&r->state, kept, kept->bytes);
+        r->next = table[kept->pc];
+        table[kept->pc] = r;
+        nr_recorded++;
+    }
+    keep_free(v, kept);
+}
+
+/* ---- one state against one moment of a run ------------------------------------------------------
+ */
+
+struct moment {
+    const struct checked *c;
+    uintptr_t packet, packet_end, data;
+    uint32_t ids[IDS_MAX];
+    uint64_t bases[IDS_MAX];
+    unsigned nr_ids;
+};
+
+static uintptr_t frame_top(const struct checked *c, unsigned frame)
+{
+    return (uintptr_t)c->stack + sizeof(c->stack) - frame * ISA_STACK_SIZE;
+}
+
+static bool linked(struct moment *m, uint32_t id, uint64_t base)
+{
+    for (unsigned i = 0; i < m->nr_ids; i++)
+        if (m->ids[i] == id)
+            return m->bases[i] == base;
+    if (m->nr_ids < IDS_MAX) {
+        m->ids[m->nr_ids] = id;
+        m->bases[m->nr_ids++] = base;
+    }
+    return true;
+}
+
+/* Is there a value of the map that the pointer is in, at one of its offsets? */
+static bool in_map_value(const struct reg *reg, uint64_t value)
+{
+    uint64_t base = value - (uint64_t)reg->off;
+
+    if (scalar_is_const(&reg->n))
+        return reg->map->ops->owns(reg->map, base - reg->n.umin, reg->map->value_size);
+    for (uint64_t n = reg->n.umin; n <= reg->n.umax && n - reg->n.umin < 65536; n++)
+        if (scalar_contains(&reg->n, n) &&
+            reg->map->ops->owns(reg->map, base - n, reg->map->value_size))
+            return true;
+    return false;
+}
+
+static bool in_record(const struct checked *c, const struct reg *reg, uint64_t value)
+{
+    for (uint32_t i = 0; i < c->run.nr_records; i++) {
+        uint64_t n = value - (uintptr_t)c->run.records[i].data - (uint64_t)reg->off;
+
+        if (c->run.records[i].size == reg->size && scalar_contains(&reg->n, n))
+            return true;
+    }
+    return false;
+}
+
+static bool fits(struct moment *m, const struct reg *reg, uint64_t value)
+{
+    const struct checked *c = m->c;
+    uint64_t n = value - (uint64_t)reg->off;
+
+    switch ((enum reg_type)reg->type) {
+    case REG_NONE:
+        return true;
+    case REG_SCALAR:
+        return scalar_contains(&reg->n, value) && (reg->id == 0 || linked(m, reg->id, n));
+    case REG_CTX:
+        return scalar_contains(&reg->n, n - (uintptr_t)c->run.ctx);
+    case REG_STACK:
+        return scalar_contains(&reg->n, n - frame_top(c, reg->frame));
+    case REG_MAP:
+        return value == (uintptr_t)reg->map;
+    case REG_MAP_VALUE_OR_NULL:
+        return value == 0 || in_map_value(reg, value);
+    case REG_MAP_VALUE:
+        return in_map_value(reg, value);
+    case REG_PACKET:
+    case REG_PACKET_META:
+        n -= reg->type == REG_PACKET ? m->data : m->packet;
+        return scalar_contains(&reg->n, n) &&
+               (reg->range <= 0 || value - (uint64_t)reg->off + (uint64_t)reg->range <=
+                                       (reg->type == REG_PACKET ? m->packet_end : m->data));
+    case REG_PACKET_END:
+        return value == m->packet_end;
+    case REG_RECORD_OR_NULL:
+        return value == 0 || in_record(c, reg, value);
+    case REG_RECORD:
+        return in_record(c, reg, value);
+    case REG_FUNC:
+        return value == reg->target;
+    }
+    return false;
+}
+
+static bool slot_fits(struct moment *m, const struct slot *slot, const uint8_t *bytes)
+{
+    uint64_t value = 0;
+
+    for (unsigned i = 0; i < 8; i++)
+        if (slot->bytes[i] == BYTE_ZERO && bytes[i] != 0)
+            return false;
+    if (!slot->size)
+        return true;
+    memcpy(&value, bytes + slot->start, slot->size);
+    return fits(m, &slot->spill, value);
+}
+
+static bool frame_fits(struct moment *m, struct kept *state, unsigned f)
+{
+    const struct checked *c = m->c;
+
+    for (unsigned r = 0; r < ISA_FP; r++) {
+        const struct reg *reg = kept_reg(state, f, r);
+
+        if (reg && !fits(m, reg, f == c->depth ? c->reg[r] : c->frames[f + 1].saved[r - 6]))
+            return false;
+    }
+    for (unsigned s = 0; s < SLOTS; s++) {
+        const struct slot *slot = kept_slot(state, f, s);
+
+        if (slot && !slot_fits(m, slot, (const uint8_t *)frame_top(c, f) - 8 * (s + 1)))
+            return false;
+    }
+    return true;
+}
+
+static bool state_fits(const struct checked *c, struct kept *state)
+{
+    struct moment m = {.c = c};
+
+    if (state->depth != c->depth)
+        return false;
+    ebpf_context_packet(checked_prog->type, c->run.ctx, &m.packet, &m.packet_end);
+    m.data = m.packet;
+    if (checked_prog->type == BPF_PROG_TYPE_XDP)
+        m.data = (uintptr_t)((const struct ebpf_xdp *)c->run.ctx)->data;
+    for (unsigned f = 1; f <= c->depth; f++)
+        if (state->frames[f].call_slot + 1 != c->frames[f].return_pc)
+            return false;
+    for (unsigned f = 0; f <= c->depth; f++)
+        if (!frame_fits(&m, state, f))
+            return false;
+    return true;
+}
+
+/* Says of the newest state recorded there what does not fit. */
+static void explain(const struct checked *c)
+{
+    struct moment m = {.c = c};
+    struct recorded *r = table[c->pc];
+    char held[256];
+    int used = snprintf(failure, sizeof(failure), "insn %u is in no recorded state", c->pc);
+
+    ebpf_context_packet(checked_prog->type, c->run.ctx, &m.packet, &m.packet_end);
+    m.data = m.packet;
+    for (unsigned f = 0; r && f <= c->depth && f <= r->state.depth; f++) {
+        for (unsigned n = 0; n < ISA_FP + SLOTS && used < 400; n++) {
+            const struct slot *slot = n < ISA_FP ? NULL : kept_slot(&r->state, f, n - ISA_FP);
+            const struct reg *reg = n < ISA_FP           ? kept_reg(&r->state, f, n)
+                                    : slot && slot->size ? &slot->spill
+                                                         : NULL;
+            uint64_t value = 0;
+
+            if (n >= ISA_FP && slot)
+                memcpy(&value, (uint8_t *)frame_top(c, f) - 8 * (n - ISA_FP + 1) + slot->start,
+                       slot->size);
+            else if (n < ISA_FP && reg)
+                value = f == c->depth ? c->reg[n] : c->frames[f + 1].saved[n - 6];
+            if (!reg || fits(&m, reg, value))
+                continue;
+            reg_print(reg, held, sizeof(held));
+            used += snprintf(failure + used, sizeof(failure) - (size_t)used,
+                             "; frame %u %s%u holds 0x%lx, not %s", f, n < ISA_FP ? "r" : "slot ",
+                             n < ISA_FP ? n : n - ISA_FP, (unsigned long)value, held);
+        }
+    }
+}
+
+void checked_embed(const struct checked *c)
+{
+    if (c->run.prog != checked_prog || failure[0] || nr_recorded == STATES_MAX)
+        return;
+    steps++;
+    for (struct recorded *r = table[c->pc]; r; r = r->next)
+        if (state_fits(c, &r->state))
+            return;
+    explain(c);
+}
