@@ -344,6 +344,26 @@ static void generalise(struct gen *g)
     }
 }
 
+/* At the end of a trip: where the head counts on a number, there is one again. */
+static void restore(struct gen *g, const struct state *at_head)
+{
+    for (unsigned i = 0; i < ISA_FP; i++)
+        if (is_scalar(&at_head->regs[i]) && !is_scalar(&g->now.regs[i]))
+            set_number(g, i, random_number(&g->random));
+    for (unsigned i = 0; i < SLOTS; i++) {
+        struct slot *s = &g->now.slots[i];
+        bool bytes = at_head->slots[i].held.kind == K_NONE && at_head->slots[i].written;
+
+        if (!bytes || (s->written == 0xff && (s->held.kind == K_NONE || is_scalar(&s->held))))
+            continue;
+        if ((at_head->slots[i].written & ~s->written) == 0 && s->held.kind == K_NONE)
+            continue;
+        emit(g, BPF_ST | BPF_MEM | BPF_DW, ISA_FP, 0, (int)i * 8 - (int)ISA_STACK_SIZE,
+             (int32_t)random_number(&g->random));
+        *s = (struct slot){.written = 0xff};
+    }
+}
+
 /* A loop of `trips` trips, counted in a register. */
 static void make_counted(struct gen *g, unsigned counter, uint32_t trips)
 {
@@ -362,6 +382,7 @@ static void make_counted(struct gen *g, unsigned counter, uint32_t trips)
     if (form >= 2)
         leave = emit(g, BPF_JMP | BPF_JGE | BPF_K, counter, 0, 0, (int32_t)trips);
     make_block(g, 1 + random_below(&g->random, 4));
+    restore(g, &at_head);
     emit(g, BPF_ALU64 | BPF_ADD | BPF_K, counter, 0, 0, form == 0 ? -1 : 1);
     if (form == 0)
         jump_back(g, BPF_JMP | BPF_JNE | BPF_K, counter, 0, head);

@@ -196,12 +196,18 @@ int32_t make_buffer(struct gen *g, uint32_t size)
 
 /* ---- new pointers --------------------------------------------------------------------------- */
 
-/* reg += number, or -= what is the same; 0 is left out mostly. */
+static bool on_stack(const struct reg *r)
+{
+    return r->kind == K_STACK || (r->kind == K_DATA && r->area == A_BUFFER);
+}
+
+/* reg += number, or -= what is the same, which Linux does not take for the stack's addresses; 0 is
+ * left out mostly. */
 static void add_number(struct gen *g, unsigned reg, int32_t number)
 {
     if (number == 0 && !random_one_in(&g->random, 4))
         return;
-    if (random_one_in(&g->random, 4))
+    if (!on_stack(&g->now.regs[reg]) && random_one_in(&g->random, 4))
         emit(g, BPF_ALU64 | BPF_SUB | BPF_K, reg, 0, 0, -number);
     else
         emit(g, BPF_ALU64 | BPF_ADD | BPF_K, reg, 0, 0, number);
