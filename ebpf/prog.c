@@ -187,6 +187,14 @@ static void show_map_ids(struct ebpf_prog *prog)
     }
 }
 
+/* Verified programs run as machine code, or interpreted where there is no memory for that. */
+static int choose_engine(struct ebpf_prog *prog)
+{
+    int err = prog->proof ? ebpf_engine_prepare(prog, EBPF_JIT) : 0;
+
+    return err ? ebpf_engine_prepare(prog, EBPF_INTERP) : 0;
+}
+
 /* Decodes and checks bytecode and makes a program with one reference, which the caller owns. Copies
  * what it keeps, takes references on maps and BTF. -EINVAL or -E2BIG with a sentence in load->log,
  * -ENOMEM. Thread context. */
@@ -212,6 +220,9 @@ int ebpf_prog_create(const struct ebpf_prog_load *load, struct ebpf_prog **out)
         err = make_tag(prog);
     if (!err) {
         show_map_ids(prog);
+        err = choose_engine(prog);
+    }
+    if (!err) {
         err = ebpf_object_init(&prog->object, EBPF_PROG, destroy);
     }
     if (err) {

@@ -14,6 +14,8 @@
 #include "ebpf/lower.h"
 #include "ebpf/port.h"
 #include "ebpf/prog.h"
+#include "ebpf/proof.h"
+#include "ebpf/verifier.h"
 #include "tests/unit/leakcheck.h"
 #include "tests/unit/naive_proof.h"
 #include "tests/unit/random_program.h"
@@ -34,6 +36,8 @@ static void tear_down(void)
 }
 
 TestSuite(engines, .init = set_up, .fini = tear_down);
+
+static uint64_t nr_verified;
 
 struct outcome {
     uint64_t result;
@@ -103,6 +107,23 @@ static bool jit_agrees(struct ebpf_prog *prog, uint64_t seed, int passes, uint32
     return same(prog, seed, name, expected, &got);
 }
 
+/* Likewise on what the verifier proves, which lets more be done. */
+static bool verified_agrees(struct ebpf_prog *prog, const struct ebpf_prog_load *load,
+                            uint64_t seed, const uint8_t *memory, const struct outcome *expected)
+{
+    struct ebpf_proof proof, *naive = prog->proof;
+    bool agreed = true;
+
+    if (ebpf_verify(load, prog->decoded, 0, &proof))
+        return true;
+    nr_verified++;
+    prog->proof = &proof;
+    agreed = jit_agrees(prog, seed, LOWER_ALL, port_cpu_features(), memory, expected);
+    prog->proof = naive;
+    ebpf_proof_free(&proof);
+    return agreed;
+}
+
 static bool agree(uint64_t seed)
 {
     struct bpf_insn insns[RANDOM_INSNS_MAX];
@@ -113,6 +134,7 @@ static bool agree(uint64_t seed)
                                   .license = "GPL",
                                   .insns = insns,
                                   .nr_insns = random_program(seed, insns),
+                                  .mem_size = RANDOM_MEMORY,
                                   .log = &log};
     struct outcome expected, got;
     uint8_t memory[RANDOM_MEMORY];
@@ -133,6 +155,7 @@ static bool agree(uint64_t seed)
     agreed = agreed && jit_agrees(prog, seed, LOWER_NONE, port_cpu_features(), memory, &expected) &&
              jit_agrees(prog, seed, LOWER_ALL, port_cpu_features(), memory, &expected) &&
              jit_agrees(prog, seed, LOWER_ALL, 0, memory, &expected);
+    agreed = agreed && verified_agrees(prog, &load, seed, memory, &expected);
     ebpf_prog_put(prog);
     return agreed;
 }
@@ -145,4 +168,6 @@ Test(engines, random_programs_agree, .timeout = 0)
 
     for (uint64_t n = 0; n < programs; n++)
         cr_assert(agree(seed + n), "the engines differ on program %lu", (unsigned long)(seed + n));
+    cr_expect_gt(nr_verified, programs / 4, "%lu of %lu programs are verified",
+                 (unsigned long)nr_verified, (unsigned long)programs);
 }
