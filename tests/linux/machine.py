@@ -1,5 +1,6 @@
 """Debian's kernel in QEMU: boots it with an initramfs and gives back what init answered."""
 
+import glob
 import os
 import subprocess
 
@@ -19,9 +20,9 @@ def build_initramfs(init, objects, activity, events, files):
     SYSTEM:NAME, whose formats are asked for. files: folder whose files lie in / as in Skep's."""
     archive = Initramfs()
     archive.add_file("init", init, 0o755)
-    for name in sorted(os.listdir(os.path.join(ROOT, "tests", "data"))):
-        if name.endswith(".data"):
-            archive.add_file(f"tests/data/{name}", os.path.join(ROOT, "tests", "data", name))
+    for path in sorted(glob.glob(os.path.join(ROOT, "tests", "data", "**", "*.data"),
+                                 recursive=True)):
+        archive.add_file(os.path.relpath(path, ROOT), path)
     archive.add_file("tests/linux/maps.table", os.path.join(ROOT, "tests", "linux", "maps.table"))
     for path in objects:
         archive.add_file("objects/" + os.path.basename(path), path)
@@ -47,12 +48,14 @@ def run(work, initramfs):
                "-cpu", "max", "-smp", "1", "-nodefaults", "-vga", "none", "-display", "none",
                "-no-reboot", "-kernel", os.path.join(KERNEL, "vmlinuz"),
                "-initrd", paths["initramfs"],
-               "-append", "console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off random.trust_cpu=on",
+               "-append", "console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off "
+                          "random.trust_cpu=on",
                "-serial", "file:" + paths["console.txt"], "-serial", "file:" + paths["answers.txt"]]
     try:
         subprocess.run(command, stdin=subprocess.DEVNULL, timeout=LIMIT, check=True)
     except subprocess.TimeoutExpired:
-        raise LinuxError(f"waited {LIMIT} s for Linux to power off" + end_of(paths["console.txt"])) from None
+        raise LinuxError(f"waited {LIMIT} s for Linux to power off"
+                         + end_of(paths["console.txt"])) from None
     except subprocess.CalledProcessError as error:
         raise LinuxError(f"QEMU ended with status {error.returncode}") from None
     with open(paths["answers.txt"], encoding="utf-8", errors="replace") as file:

@@ -25,7 +25,7 @@ void probe_say_hex(const char *part, const char *id, const char *field, const ui
 const char *probe_error(int error);
 void probe_log_reason(const char *log, char *out, size_t size);
 
-void probe_data(const char *folder);    /* probe_data.c */
+void probe_data(void);                  /* probe_data.c */
 void probe_maps(const char *path);      /* probe_maps.c */
 void probe_objects(const char *folder); /* probe_objects.c */
 

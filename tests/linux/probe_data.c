@@ -29,6 +29,7 @@
 #define INSNS_MAX  4200u
 #define MEMORY_MAX 2048u
 #define PART       "data"
+#define FOLDER     "tests/data"
 
 struct frame {
     const struct data_case *c;
@@ -256,7 +257,7 @@ static void run(const struct frame *f, int fd)
 {
     const struct data_case *c = f->c;
     bool packet = f->type == BPF_PROG_TYPE_XDP || f->type == BPF_PROG_TYPE_SOCKET_FILTER;
-    uint8_t out[MEMORY_MAX];
+    uint8_t out[MEMORY_MAX], ctx_out[sizeof(struct __sk_buff)] = {0};
     LIBBPF_OPTS(bpf_test_run_opts, opts);
 
     if (packet && c->mem.given) {
@@ -269,6 +270,11 @@ static void run(const struct frame *f, int fd)
         opts.ctx_in = c->ctx.bytes;
         opts.ctx_size_in = c->ctx.size;
     }
+    /* Linux's xdp gives its context back only to those who gave one. */
+    if (f->type == BPF_PROG_TYPE_SOCKET_FILTER || (packet && c->ctx.given)) {
+        opts.ctx_out = ctx_out;
+        opts.ctx_size_out = sizeof(ctx_out);
+    }
     side_trace_clear();
     if (bpf_prog_test_run_opts(fd, &opts)) {
         probe_say(PART, f->id, "run", "%s", probe_error(errno));
@@ -276,19 +282,21 @@ static void run(const struct frame *f, int fd)
     }
     probe_say(PART, f->id, "run", "ok");
     say_memory(f, opts.data_out, opts.data_size_out);
+    if (opts.ctx_out)
+        probe_say_hex(PART, f->id, "context", ctx_out, opts.ctx_size_out);
     say_trace(f);
 }
 
 static void probe_case(const struct data_case *c)
 {
     static struct frame f;
-    const char *file = strrchr(c->file, '/');
+    const char *file = c->file + strlen(FOLDER "/"); /* every path begins with it */
     const char *type = c->type ? c->type : "mem";
     bool mem = strcmp(type, "mem") == 0;
     int err, fd;
 
     f = (struct frame){.c = c, .type = mem ? BPF_PROG_TYPE_RAW_TRACEPOINT : type_by_name(type)};
-    snprintf(f.id, sizeof(f.id), "%s:%s", file ? file + 1 : c->file, c->name);
+    snprintf(f.id, sizeof(f.id), "%s:%s", file, c->name);
     probe_say(PART, f.id, "type", "%s", type);
     probe_say(PART, f.id, "expected", "%s", c->result ? c->result : c->fault ? "fault" : "error");
     if (needs(c))
@@ -310,12 +318,16 @@ static void probe_case(const struct data_case *c)
         close(f.maps[i]);
 }
 
-/* Every case of every .data file in the folder. */
-void probe_data(const char *folder)
+/* Every case of every .data file: those of the engines, then those of the verifier. */
+void probe_data(void)
 {
-    struct data_case *cases = data_read_all(folder);
+    static const char *const folders[] = {FOLDER, FOLDER "/verifier"};
 
-    for (const struct data_case *c = cases; c; c = c->next)
-        probe_case(c);
-    data_free(cases);
+    for (unsigned i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+        struct data_case *cases = data_read_all(folders[i]);
+
+        for (const struct data_case *c = cases; c; c = c->next)
+            probe_case(c);
+        data_free(cases);
+    }
 }

@@ -299,7 +299,7 @@ int main(void)
     uname(&name);
     probe_say("note", "kernel", "release", "%s", name.release);
     chdir("/");
-    probe_data("tests/data");
+    probe_data();
     probe_maps("tests/linux/maps.table");
     /* With the JIT on, the loader writes map lookups out in place of the call: what bpftool prints
      * is then no longer the program. */

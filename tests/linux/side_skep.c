@@ -77,7 +77,7 @@ int main(int argc, char **argv)
     }
     backend.arg = guest;
     bpf_transport_set(&backend);
-    probe_data("tests/data");
+    probe_data();
     probe_maps("tests/linux/maps.table");
     probe_objects(argv[2]);
     probe_say("note", "end", "end", "end");
