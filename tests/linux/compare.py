@@ -341,4 +341,8 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:  # both machines have ended with the blocks that ran them
+        print("\ncompare-linux: interrupted", file=sys.stderr)
+        sys.exit(130)
