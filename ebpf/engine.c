@@ -14,6 +14,7 @@
 #include "ebpf/lower.h"
 #include "ebpf/map.h"
 #include "ebpf/port.h"
+#include "ebpf/proof.h"
 
 /* Makes a verified program ready to run in an engine, instead of the one it had. -EINVAL without a
  * proof, -ENOMEM; the program is then as before. Not while it runs. Thread context. */
@@ -51,6 +52,20 @@ void ebpf_engine_release(struct ebpf_prog *prog)
     prog->lowered = NULL;
     prog->jit = NULL;
     prog->engine = EBPF_CHECKED;
+}
+
+/* Whether a run gives the program all that its proof counts on. Where it does not, the checked
+ * interpreter is to run it. */
+bool ebpf_engine_takes(const struct ebpf_prog *prog, const void *ctx, uint32_t ctx_size)
+{
+    uintptr_t start, end;
+
+    if (prog->engine == EBPF_CHECKED || ctx_size < prog->proof->ctx_end)
+        return false;
+    if (prog->type != EBPF_PROG_TYPE_MEM)
+        return true;
+    ebpf_context_packet(prog->type, ctx, &start, &end);
+    return end - start >= prog->proof->mem_size;
 }
 
 /* What every run begins with, and what it must not leave behind. */
@@ -108,7 +123,8 @@ struct ebpf_prog *ebpf_engine_tail_target(struct ebpf_run *run, struct ebpf_map 
     struct ebpf_prog *target = map->ops->prog_at(map, index);
 
     if (!target || target->type != run->prog->type || target->engine != run->prog->engine ||
-        run->tail_calls == ISA_TAIL_CALLS_MAX)
+        run->tail_calls == ISA_TAIL_CALLS_MAX ||
+        !ebpf_engine_takes(target, run->ctx, run->ctx_size))
         return NULL;
     run->tail_calls++;
     return target;

@@ -5,6 +5,7 @@
 #ifndef SKEP_EBPF_ENGINE_H
 #define SKEP_EBPF_ENGINE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "ebpf/prog.h"
@@ -13,6 +14,7 @@ struct ebpf_run;
 
 int ebpf_engine_prepare(struct ebpf_prog *prog, enum ebpf_engine engine);
 void ebpf_engine_release(struct ebpf_prog *prog);
+bool ebpf_engine_takes(const struct ebpf_prog *prog, const void *ctx, uint32_t ctx_size);
 uint64_t ebpf_engine_run(struct ebpf_run *run, uint8_t *stack_end, uint32_t times);
 
 /* Tail calls: the program at index if one may go there now, which is counted; else NULL. */

@@ -76,6 +76,7 @@ struct ebpf_run {
         struct ebpf_map *map;
     } records[8]; /* reserved in ring buffers */
     uint32_t nr_records;
+    uint32_t ctx_size;
     uint32_t tail_calls;               /* so far, of verified programs */
 };
 struct ebpf_run *ebpf_run_current(void);

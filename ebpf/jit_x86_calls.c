@@ -39,10 +39,13 @@ void jit_emit_prologue(struct jit *j)
     j->frame = f->uses_fp || f->may_goto;
     j->frame_size = (uint32_t)round_up_to(f->stack, 8) + (f->may_goto ? 8 : 0);
     j->exit_slot = UINT32_MAX;
-    for (unsigned n = 0; n < ARRAY_LEN(callee_saved); n++)
-        if (f->written >> (6 + n) & 1)
+    for (unsigned n = 0; n < ARRAY_LEN(callee_saved); n++) {
+        if (f->written >> (6 + n) & 1) {
             j->saved |= 1u << n;
-    words += (j->frame ? 1 : 0) + j->frame_size / 8 + (unsigned)__builtin_popcount(j->saved);
+            words++;
+        }
+    }
+    words += (j->frame ? 1 : 0) + j->frame_size / 8;
     j->padded = f->calls && words % 2;
     if (j->frame) {
         push_r(j, RBP);

@@ -69,7 +69,7 @@ static int run_times(struct checked *c, struct ebpf_prog *prog, uint32_t times, 
     int err = 0;
 
     *done = times;
-    if (prog->engine != EBPF_CHECKED) {
+    if (ebpf_engine_takes(prog, c->run.ctx, c->ctx_size)) {
         *result = ebpf_engine_run(&c->run, c->stack + sizeof(c->stack), times);
         return 0;
     }
@@ -89,7 +89,8 @@ static int run_on_cpu(struct cpu_runs *cpu, struct ebpf_prog *prog, void *ctx, u
     uint32_t done;
     int err;
 
-    c->run = (struct ebpf_run){.prog = prog, .ctx = ctx, .cookie = cookie, .outer = cpu->current};
+    c->run = (struct ebpf_run){
+        .prog = prog, .ctx = ctx, .ctx_size = ctx_size, .cookie = cookie, .outer = cpu->current};
     c->context = ebpf_context_get(prog->type);
     c->ctx_size = ctx_size;
     cpu->current = &c->run;
