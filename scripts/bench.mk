@@ -25,7 +25,7 @@ $(O)/bench/%.native.o: tests/bench/%.bpf.c tests/bench/bench.h
 
 $(O)/skep-bench: $(BENCH_LINKED) $(BENCH_NATIVE)
 	$(call say,LINK,$@)
-	$(Q)$(HOSTCC) -o $@ $^ $(LIBBPF_LIBS) -lm
+	$(Q)$(HOSTCC) -o $@ $^ $(LIBBPF_LIBS) -lcapstone -lm
 
 -include $(BENCH_LINKED:.o=.d)
 

@@ -36,7 +36,7 @@ VM_OBJS := $(patsubst %.c,$(O)/serve/%.o,$(VM_SRCS))
 
 $(O)/skep-vm: $(VM_OBJS)
 	$(call say,LINK,$@)
-	$(Q)$(HOSTCC) -o $@ $^ $(LIBBPF_LIBS)
+	$(Q)$(HOSTCC) -o $@ $^ $(LIBBPF_LIBS) -lcapstone
 
 -include $(VM_OBJS:.o=.d)
 

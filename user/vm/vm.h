@@ -17,6 +17,8 @@ struct ebpf_prog;
 int run_main(int argc, char **argv);
 int disasm_main(int argc, char **argv);
 int verify_main(int argc, char **argv);
+int dump_main(int argc, char **argv);
+int bench_main(int argc, char **argv);
 int plugin_main(int argc, char **argv);
 
 /* vm_machine.c */
