@@ -14,8 +14,10 @@
 #include "ebpf/prog.h"
 #include "ebpf/verifier_state.h"
 
-#define ANCHOR_EVERY 128u /* instructions; bounds how far numbers are followed back */
-#define SCRATCH_SIZE 8192u
+#define ANCHOR_EVERY  128u /* instructions; bounds how far numbers are followed back */
+#define KEEP_EVERY    4u
+#define CROWDED_EVERY 64u
+#define SCRATCH_SIZE  8192u
 
 static struct ebpf_verify_cost last_cost;
 
@@ -104,13 +106,16 @@ static bool keep_now(struct verifier *v, bool compare)
     return true;
 }
 
-/* Is v->now among what an older state can be? States that are of no use any more go. */
-static bool seen_before(struct verifier *v)
+/* Is v->now among what an older state can be? States that are of no use any more go. *crowded: the
+ * path itself has been here. */
+static bool seen_before(struct verifier *v, bool *crowded)
 {
     struct kept *next;
 
+    *crowded = false;
     for (struct kept *k = v->info[v->now->pc].states; k; k = next) {
         next = k->next;
+        *crowded |= !k->done;
         if (!k->done)
             continue;
         if (kept_includes(v, k, v->now, LIKE_USED)) {
@@ -226,6 +231,8 @@ static bool step(struct verifier *v, bool *ended)
 /* v->now is where paths meet. *ended: nothing new from here on. False: rejected. */
 static bool meet(struct verifier *v, bool *ended)
 {
+    bool crowded;
+
     if (v->info[v->now->pc].loop_head) {
         switch (loop_arrive(v)) {
         case ARRIVAL_DONE:
@@ -239,10 +246,14 @@ static bool meet(struct verifier *v, bool *ended)
             break;
         }
     }
-    if (seen_before(v)) {
+    if (seen_before(v, &crowded)) {
         *ended = true;
         return true;
     }
+    /* The trips of a loop that is walked differ anyhow: some of them are enough to compare with. */
+    if (crowded ? v->since_kept < CROWDED_EVERY
+                : v->since_kept < KEEP_EVERY && !v->info[v->now->pc].loop_head)
+        return true;
     return keep_now(v, true);
 }
 

@@ -22,7 +22,7 @@
 #include "tests/unit/random_verifier.h"
 #include "user/vm/host_port.h"
 
-#define PROGRAMS_DEFAULT 10000u /* SKEP_RANDOM_PROGRAMS sets another number */
+#define PROGRAMS_DEFAULT 150u /* SKEP_RANDOM_PROGRAMS sets another number */
 #define INPUTS           4u
 #define LOG_SIZE         16384u
 
