@@ -26,7 +26,7 @@ enum skep_cmd {
     SKEP_POWER,
     SKEP_UNPIN,       /* what unlink does on a bpffs */
     SKEP_PIN_NEXT,    /* list: one pin by cursor */
-    SKEP_HANDLE_INFO, /* what marshalling must know of a handle */
+    SKEP_HANDLE_INFO, /* what marshalling must know of a handle, and what fdinfo says of a map */
 };
 
 /* Kinds of object behind handles and pins. */
@@ -61,8 +61,14 @@ struct skep_handle_attr {
     uint32_t map_type;   /* out, for a map; else 0 */
     uint32_t key_size;   /* likewise */
     uint32_t value_size; /* likewise: as on the wire, per-CPU sizes expanded */
-    uint32_t pad;
+    uint32_t frozen;     /* likewise: 1 when no client may write to it any more */
+    uint64_t memory;     /* likewise: bytes that it is accounted for */
+    uint32_t owner;      /* of a program array: enum skep_owner */
+    uint32_t owner_type; /* likewise: BPF_PROG_TYPE_* of the programs in it, when it has an owner */
 };
+
+/* What runs the first program that was put into a program array or uses it. */
+enum skep_owner { SKEP_OWNER_NONE, SKEP_OWNER_INTERPRETED, SKEP_OWNER_JITED };
 
 struct skep_tracepoint_attr {
     uint32_t id;       /* NEXT: in: the last id (0: start), out: this one; else in */
@@ -159,7 +165,7 @@ _Static_assert(sizeof(struct skep_link_info_tracepoint) == sizeof(struct bpf_lin
 /* What travels has no holes and the same size at both ends. */
 _Static_assert(sizeof(struct skep_hello_attr) == 56, "as on the wire");
 _Static_assert(sizeof(struct skep_close_attr) == 8, "as on the wire");
-_Static_assert(sizeof(struct skep_handle_attr) == 24, "as on the wire");
+_Static_assert(sizeof(struct skep_handle_attr) == 40, "as on the wire");
 _Static_assert(sizeof(struct skep_tracepoint_attr) == 120, "as on the wire");
 _Static_assert(sizeof(struct skep_read_attr) == 40, "as on the wire");
 _Static_assert(sizeof(struct skep_perf_header) == 8, "as on the wire");

@@ -57,14 +57,21 @@ static inline uint64_t siphash13(const void *key, size_t len, const uint64_t see
     return s.a ^ s.b ^ s.c ^ s.d;
 }
 
-/* Two words, or a word and 0. The constants, from SipHash, keep a zero seed from being the
- * identity. */
-static inline uint64_t hash_words(uint64_t a, uint64_t b, const uint64_t seed[2])
+static inline uint64_t fold_product(uint64_t a, uint64_t b)
 {
-    unsigned __int128 product = (unsigned __int128)(a ^ seed[0] ^ 0x736f6d6570736575u) *
-                                (b ^ seed[1] ^ 0x646f72616e646f6du);
+    unsigned __int128 product = (unsigned __int128)a * b;
 
     return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* Two words, or a word and 0. The constants, from SipHash, keep a zero seed from being the
+ * identity. One product alone leaves keys that differ in few bits in few buckets under one seed in
+ * some hundred; the second, by 2^64 over the golden ratio, spreads them (Wang Yi's wyhash). */
+static inline uint64_t hash_words(uint64_t a, uint64_t b, const uint64_t seed[2])
+{
+    return fold_product(
+        fold_product(a ^ seed[0] ^ 0x736f6d6570736575u, b ^ seed[1] ^ 0x646f72616e646f6du),
+        0x9e3779b97f4a7c15u);
 }
 
 /* A key of len bytes; constant lengths of 4, 8 and 16 are the fast ones. */

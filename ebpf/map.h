@@ -22,10 +22,20 @@ struct ebpf_prog;
 typedef uint64_t (*ebpf_map_lookup_fn)(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4,
                                        uint64_t r5);
 
+/* Batch commands that a type serves. */
+enum {
+    MAP_BATCH_LOOKUP = 1,
+    MAP_BATCH_UPDATE = 2,
+    MAP_BATCH_DELETE = 4,
+    MAP_BATCH_TAKE = 8, /* lookup and delete */
+    MAP_BATCH_ALL = 15,
+};
+
 struct ebpf_map_ops {
     uint32_t type;    /* BPF_MAP_TYPE_* */
     const char *name; /* "hash" */
     bool takes;       /* MAP_LOOKUP_AND_DELETE is served, by lookup and remove */
+    unsigned batches; /* MAP_BATCH_* */
     /* Refuses a definition before anything is allocated: -EINVAL, -E2BIG. */
     int (*check)(const union bpf_attr *attr);
     /* Allocates; map's common fields are filled in. 0 or -ENOMEM. Not under the lock. */
@@ -37,11 +47,14 @@ struct ebpf_map_ops {
     int (*read)(struct ebpf_map *map, const void *key, void *value);
     int (*update)(struct ebpf_map *map, const void *key, const void *value, uint64_t flags);
     int (*remove)(struct ebpf_map *map, const void *key);
-    /* key NULL or absent: the first. -ENOENT after the last. */
+    /* key NULL or absent: the first. -ENOENT after the last. Hash tables look at so many buckets
+     * only, then -EAGAIN: next_key_on looks at the next ones. */
     int (*next_key)(struct ebpf_map *map, const void *key, void *next);
-    /* Hash tables, for MAP_LOOKUP_BATCH: whole buckets from *position on into keys and values, as
-     * many as *count has room for; take: and removes them. *position and *count are then where to
-     * go on and how many there were. -ENOENT at the end, -ENOSPC when not one bucket fits. */
+    int (*next_key_on)(struct ebpf_map *map, void *next);
+    /* Hash tables, for batches: whole buckets from *position on into keys and values, as many as
+     * *count has room for; take: and removes them (not of a map of maps). *position and *count are
+     * then where to go on and how many there were. -EAGAIN: there is room for more; 0: the next
+     * bucket has no room; -ENOENT at the end. */
     int (*read_buckets)(struct ebpf_map *map, uint32_t *position, void *keys, void *values,
                         uint32_t *count, bool take);
     int (*push)(struct ebpf_map *map, const void *value, uint64_t flags);
@@ -57,8 +70,8 @@ struct ebpf_map_ops {
     /* True when [addr, addr + len) lies inside one live value of this map: the checked
      * interpreter's test for a pointer that lookup gave. */
     bool (*owns)(struct ebpf_map *map, uintptr_t addr, size_t len);
-    /* Hash tables: the value at a place from 0 to max_entries - 1, in no order; NULL: none there.
-     */
+    /* Arrays and hash tables: the value at a place from 0 to max_entries - 1, in no order; NULL:
+     * none there. Not for the values of all CPUs. */
     void *(*value_at)(struct ebpf_map *map, uint32_t place);
     /* Maps whose elements are objects. Clients write handles, of kind holds, and read ids. Whoever
      * updates or removes puts *old (NULL: none) afterwards, outside of the lock. Maps of maps:
@@ -99,6 +112,7 @@ struct ebpf_map {
     uint64_t extra; /* map_extra */
     struct ebpf_map_shape {
         uint32_t type, key_size, value_size, max_entries, flags;
+        int32_t timer_offset;
     } inner; /* maps of maps: what each of them must look like */
     char name[BPF_OBJ_NAME_LEN];
     bool frozen;          /* clients may no longer write */
@@ -107,6 +121,9 @@ struct ebpf_map {
     /* Where a value holds a struct bpf_spin_lock or bpf_timer, as its BTF says; -1: it does not.
      * Clients read zeros there and do not write it; programs' updates do not either. */
     int32_t lock_offset, timer_offset;
+    /* Set by whoever keeps timers once there is one in a value: called under the lock when a value
+     * is written or removed and when the map is no longer used. It leaves zeros there. */
+    void (*value_ends)(struct ebpf_map *map, void *value);
     uint64_t bytes; /* what it is accounted for */
     void *impl;     /* the type's own state */
 };
@@ -129,6 +146,17 @@ int ebpf_map_write_object(struct ebpf_map *map, const void *key, struct ebpf_obj
 
 /* next_key of the types whose keys are indices. */
 int ebpf_map_next_index(struct ebpf_map *map, const void *key, void *next);
+
+/* Values that may hold a lock or timer, and the flags of an update; map_element.c. */
+void ebpf_map_put_value(struct ebpf_map *map, void *value, const void *from, size_t size);
+void ebpf_map_show_value(const struct ebpf_map *map, void *to, const void *value);
+int ebpf_map_update_flags(const struct ebpf_map *map, uint64_t flags, uint64_t *how);
+int ebpf_map_check_btf(const union bpf_attr *attr, const struct ebpf_btf *btf, int32_t *lock,
+                       int32_t *timer);
+
+int ebpf_prog_arrays_use(struct ebpf_map *const *maps, uint32_t count,
+                         const struct ebpf_prog *prog);
+uint32_t ebpf_prog_array_owner(const struct ebpf_map *map, uint32_t *type);
 
 struct ebpf_map *ebpf_maps_owner(struct ebpf_map *const *maps, uint32_t count, uintptr_t addr,
                                  size_t len);

@@ -17,11 +17,11 @@ struct array {
 
 static int check(const union bpf_attr *attr)
 {
-    uint32_t flags = BPF_F_NUMA_NODE | BPF_F_RDONLY | BPF_F_WRONLY | BPF_F_RDONLY_PROG |
-                     BPF_F_WRONLY_PROG | BPF_F_INNER_MAP;
+    const uint32_t access = BPF_F_RDONLY | BPF_F_WRONLY | BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG;
+    uint32_t flags = access;
 
     if (attr->map_type == BPF_MAP_TYPE_ARRAY)
-        flags |= BPF_F_MMAPABLE;
+        flags |= BPF_F_MMAPABLE | BPF_F_INNER_MAP | BPF_F_NUMA_NODE;
     if (attr->max_entries == 0 || attr->key_size != 4 || attr->value_size == 0 ||
         (attr->map_flags & ~flags) != 0)
         return -EINVAL;
@@ -82,11 +82,13 @@ static void *lookup_this_cpu(struct ebpf_map *map, const void *key)
 
 static int check_update(const struct ebpf_map *map, const void *key, uint64_t flags)
 {
-    if (flags > BPF_EXIST)
+    uint64_t how;
+
+    if (ebpf_map_update_flags(map, flags, &how) != 0)
         return -EINVAL;
     if (index_of(key) >= map->max_entries)
         return -E2BIG;
-    return flags == BPF_NOEXIST ? -EEXIST : 0;
+    return how == BPF_NOEXIST ? -EEXIST : 0;
 }
 
 static int update(struct ebpf_map *map, const void *key, const void *value, uint64_t flags)
@@ -94,7 +96,7 @@ static int update(struct ebpf_map *map, const void *key, const void *value, uint
     int err = check_update(map, key, flags);
 
     if (err == 0)
-        __builtin_memcpy(element(map, key), value, map->value_size);
+        ebpf_map_put_value(map, element(map, key), value, map->value_size);
     return err;
 }
 
@@ -156,6 +158,11 @@ static int direct_value(struct ebpf_map *map, uint32_t offset, void **addr)
     return 0;
 }
 
+static void *value_at(struct ebpf_map *map, uint32_t place)
+{
+    return element(map, &place);
+}
+
 static bool owns(struct ebpf_map *map, uintptr_t addr, size_t len)
 {
     const struct array *array = map->impl;
@@ -168,6 +175,7 @@ static bool owns(struct ebpf_map *map, uintptr_t addr, size_t len)
 const struct ebpf_map_ops ebpf_map_array = {
     .type = BPF_MAP_TYPE_ARRAY,
     .name = "array",
+    .batches = MAP_BATCH_LOOKUP | MAP_BATCH_UPDATE,
     .check = check,
     .create = create,
     .destroy = destroy,
@@ -178,11 +186,13 @@ const struct ebpf_map_ops ebpf_map_array = {
     .direct_value = direct_value,
     .elements = elements,
     .owns = owns,
+    .value_at = value_at,
 };
 
 const struct ebpf_map_ops ebpf_map_percpu_array = {
     .type = BPF_MAP_TYPE_PERCPU_ARRAY,
     .name = "percpu_array",
+    .batches = MAP_BATCH_LOOKUP | MAP_BATCH_UPDATE,
     .check = check,
     .create = create,
     .destroy = destroy,

@@ -15,13 +15,16 @@
 #include <linux/errno.h>
 
 #include "ebpf/base.h"
+#include "ebpf/ebpf.h"
 #include "ebpf/hash.h"
 #include "ebpf/map.h"
 #include "ebpf/pool.h"
 #include "ebpf/port.h"
 
 #define EVICT_STEPS 256u
+#define SCAN_STEPS  1024u      /* buckets that are looked at in one go */
 #define ELEMENT_MAX (4u << 20) /* Linux: KMALLOC_MAX_SIZE */
+#define ENTRIES_MAX (1u << 27) /* Linux: 2^32 bytes of buckets are too many */
 
 enum state { FREE, LIVE, USED }; /* USED: live, and looked up by a program since the hand passed */
 
@@ -42,6 +45,7 @@ struct hash {
     uint32_t stride, values; /* bytes from CPU to CPU; how many */
     uint32_t hand;           /* LRU: index in the pool */
     uint32_t unlinks;        /* elements that have left their buckets, ever */
+    uint32_t scan;           /* bucket that next_key_on goes on with */
     struct ebpf_pool pool;
 };
 
@@ -62,19 +66,21 @@ static int check(const union bpf_attr *attr)
     const uint32_t flags = BPF_F_NO_PREALLOC | BPF_F_NO_COMMON_LRU | BPF_F_NUMA_NODE |
                            BPF_F_RDONLY | BPF_F_WRONLY | BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG |
                            BPF_F_ZERO_SEED;
-    bool lru = is_lru(attr->map_type);
+    bool lru = is_lru(attr->map_type), split_lru = (attr->map_flags & BPF_F_NO_COMMON_LRU) != 0;
 
-    if ((attr->map_flags & ~flags) != 0 || (!lru && (attr->map_flags & BPF_F_NO_COMMON_LRU) != 0))
+    if ((attr->map_flags & ~flags) != 0 || (!lru && split_lru))
         return -EINVAL;
     if (lru && (attr->map_flags & BPF_F_NO_PREALLOC) != 0)
         return -EBPF_ENOTSUPP;
+    if ((attr->map_flags & BPF_F_NUMA_NODE) != 0 && (is_per_cpu(attr->map_type) || split_lru))
+        return -EINVAL; /* memory of each CPU is on its own node */
     if (attr->max_entries == 0 || attr->key_size == 0 || attr->value_size == 0)
         return -EINVAL;
     if ((uint64_t)attr->key_size + attr->value_size >= ELEMENT_MAX - sizeof(struct element))
         return -E2BIG;
     if (is_per_cpu(attr->map_type) && attr->value_size > EBPF_PERCPU_VALUE_MAX)
         return -E2BIG;
-    return attr->max_entries > 1u << 31 ? -E2BIG : 0;
+    return attr->max_entries > ENTRIES_MAX ? -E2BIG : 0;
 }
 
 static void destroy(struct ebpf_map *map)
@@ -139,8 +145,9 @@ static void *value_of(const struct hash *hash, struct element *e)
     return (uint8_t *)e + hash->value_offset;
 }
 
-static void unlink_element(struct hash *hash, struct element *e)
+static void unlink_element(struct ebpf_map *map, struct element *e)
 {
+    struct hash *hash = map->impl;
     struct element **link = bucket_of(hash, e->hash);
 
     while (*link != e)
@@ -148,6 +155,8 @@ static void unlink_element(struct hash *hash, struct element *e)
     *link = e->next;
     hash->unlinks++;
     e->state = FREE;
+    if (map->value_ends != NULL)
+        map->value_ends(map, value_of(hash, e));
     ebpf_pool_give(&hash->pool, e);
     hash->count--;
 }
@@ -162,7 +171,7 @@ static void evict(struct ebpf_map *map)
 
         hash->hand = (hash->hand + 1) % map->max_entries;
         if (e->state == LIVE || step == EVICT_STEPS) {
-            unlink_element(hash, e);
+            unlink_element(map, e);
             return;
         }
         e->state = LIVE;
@@ -189,14 +198,15 @@ static int find_or_add(struct ebpf_map *map, const void *key, uint64_t flags, st
     struct hash *hash = map->impl;
     uint32_t key_hash = hash_key(map, key);
     struct element **bucket = bucket_of(hash, key_hash);
+    uint64_t how;
     int err;
 
-    if (flags > BPF_EXIST)
+    if (ebpf_map_update_flags(map, flags, &how) != 0)
         return -EINVAL;
     *out = find(map, key, key_hash);
     if (*out != NULL)
-        return flags == BPF_NOEXIST ? -EEXIST : 0;
-    if (flags == BPF_EXIST)
+        return how == BPF_NOEXIST ? -EEXIST : 0;
+    if (how == BPF_EXIST)
         return -ENOENT;
     err = take_free(map, out);
     if (err != 0)
@@ -289,12 +299,12 @@ static int update(struct ebpf_map *map, const void *key, const void *value, uint
     struct element *e;
     int err = find_or_add(map, key, flags, &e);
 
-    if (err != 0)
-        return err;
-    __builtin_memcpy((uint8_t *)value_of(hash, e) +
-                         (hash->values > 1 ? port_cpu_id() * hash->stride : 0),
-                     value, hash->value_size);
-    return 0;
+    if (err == 0)
+        ebpf_map_put_value(map,
+                           (uint8_t *)value_of(hash, e) +
+                               (hash->values > 1 ? port_cpu_id() * hash->stride : 0),
+                           value, hash->value_size);
+    return err;
 }
 
 static int update_all(struct ebpf_map *map, const void *key, const void *values, uint64_t flags)
@@ -314,30 +324,40 @@ static int remove_element(struct ebpf_map *map, const void *key)
 
     if (e == NULL)
         return -ENOENT;
-    unlink_element(map->impl, e);
+    unlink_element(map, e);
     return 0;
+}
+
+/* The first key from a bucket on. */
+static int next_key_on(struct ebpf_map *map, void *next)
+{
+    struct hash *hash = map->impl;
+    uint32_t end =
+        hash->nr_buckets - hash->scan > SCAN_STEPS ? hash->scan + SCAN_STEPS : hash->nr_buckets;
+
+    for (; hash->scan < end; hash->scan++) {
+        const struct element *e = hash->buckets[hash->scan];
+
+        if (e == NULL)
+            continue;
+        __builtin_memcpy(next, e->key, map->key_size);
+        return 0;
+    }
+    return end == hash->nr_buckets ? -ENOENT : -EAGAIN;
 }
 
 static int next_key(struct ebpf_map *map, const void *key, void *next)
 {
     struct hash *hash = map->impl;
-    struct element *e = NULL;
-    uint32_t bucket = 0;
+    uint32_t key_hash = key != NULL ? hash_key(map, key) : 0;
+    const struct element *e = key != NULL ? find(map, key, key_hash) : NULL;
 
-    if (key != NULL) {
-        uint32_t key_hash = hash_key(map, key);
-        e = find(map, key, key_hash);
-        if (e != NULL) {
-            bucket = (key_hash & (hash->nr_buckets - 1)) + 1;
-            e = e->next;
-        }
+    if (e != NULL && e->next != NULL) {
+        __builtin_memcpy(next, e->next->key, map->key_size);
+        return 0;
     }
-    while (e == NULL && bucket < hash->nr_buckets)
-        e = hash->buckets[bucket++];
-    if (e == NULL)
-        return -ENOENT;
-    __builtin_memcpy(next, e->key, map->key_size);
-    return 0;
+    hash->scan = e != NULL ? (key_hash & (hash->nr_buckets - 1)) + 1 : 0;
+    return next_key_on(map, next);
 }
 
 static uint32_t chain_length(const struct element *e)
@@ -348,30 +368,46 @@ static uint32_t chain_length(const struct element *e)
     return n;
 }
 
+/* One element's value as clients read it: of a map of maps the id. */
+static void show_value(struct ebpf_map *map, struct element *e, void *to)
+{
+    const struct ebpf_object *object;
+
+    if (map->type != BPF_MAP_TYPE_HASH_OF_MAPS) {
+        ebpf_map_show_value(map, to, value_of(map->impl, e));
+        return;
+    }
+    __builtin_memcpy(&object, value_of(map->impl, e), sizeof(object));
+    __builtin_memcpy(to, &object->id, sizeof(object->id));
+}
+
 static int read_buckets(struct ebpf_map *map, uint32_t *position, void *keys, void *values,
                         uint32_t *count, bool take)
 {
     struct hash *hash = map->impl;
-    size_t value_size = is_per_cpu(map->type) ? hash->stride * hash->values : map->value_size;
+    size_t value_size = ebpf_map_value_size(map);
     uint32_t room = *count, n = 0;
 
     *count = 0;
-    for (; *position < hash->nr_buckets; ++*position) {
-        if (chain_length(hash->buckets[*position]) > room - n)
+    for (uint32_t steps = 0; *position < hash->nr_buckets; ++*position) {
+        uint32_t length = chain_length(hash->buckets[*position]);
+
+        if (length > room - n || steps > SCAN_STEPS)
             break;
+        steps += 1 + 16 * length;
         for (struct element *e = hash->buckets[*position], *next; e != NULL; e = next) {
             next = e->next;
             __builtin_memcpy((uint8_t *)keys + (size_t)n * map->key_size, e->key, map->key_size);
-            __builtin_memcpy((uint8_t *)values + n * value_size, value_of(hash, e), value_size);
+            show_value(map, e, (uint8_t *)values + n * value_size);
             if (take)
-                unlink_element(hash, e);
+                unlink_element(map, e);
             n++;
         }
     }
     *count = n;
     if (*position >= hash->nr_buckets)
         return -ENOENT;
-    return n == 0 ? -ENOSPC : 0;
+    return chain_length(hash->buckets[*position]) > room - n ? 0 : -EAGAIN;
 }
 
 static bool owns(struct ebpf_map *map, uintptr_t addr, size_t len)
@@ -397,6 +433,7 @@ static void *value_at(struct ebpf_map *map, uint32_t index)
     const struct ebpf_map_ops ebpf_map_##map_name = {.type = map_type,                             \
                                                      .name = #map_name,                            \
                                                      .takes = true,                                \
+                                                     .batches = MAP_BATCH_ALL,                     \
                                                      .check = check,                               \
                                                      .create = create,                             \
                                                      .destroy = destroy,                           \
@@ -406,6 +443,7 @@ static void *value_at(struct ebpf_map *map, uint32_t index)
                                                      .update = update,                             \
                                                      .remove = remove_element,                     \
                                                      .next_key = next_key,                         \
+                                                     .next_key_on = next_key_on,                   \
                                                      .read_buckets = read_buckets,                 \
                                                      .owns = owns,                                 \
                                                      .value_at = value_at,                         \

@@ -329,6 +329,7 @@ static bool owns(struct ebpf_map *map, uintptr_t addr, size_t len)
 const struct ebpf_map_ops ebpf_map_lpm_trie = {
     .type = BPF_MAP_TYPE_LPM_TRIE,
     .name = "lpm_trie",
+    .batches = MAP_BATCH_LOOKUP | MAP_BATCH_UPDATE | MAP_BATCH_DELETE,
     .check = check,
     .create = create,
     .destroy = destroy,

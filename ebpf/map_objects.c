@@ -18,8 +18,9 @@ extern const struct ebpf_map_ops ebpf_map_hash;
 
 struct objects {
     struct ebpf_object **slots; /* each holds a reference; NULL: empty */
-    uint32_t prog_type;         /* of the first program that was put in */
-    bool has_type;
+    /* Of the first program that was put in or that uses the array: enum skep_owner, and its type.
+     */
+    uint32_t owner, prog_type;
 };
 
 /* ---- arrays ------------------------------------------------------------------------------ */
@@ -91,18 +92,43 @@ static struct ebpf_object *array_object_at(struct ebpf_map *map, const void *key
     return slot(map, index_of(key));
 }
 
-/* Programs in one array are of one type: a tail call stays within its context. */
-static bool type_fits(struct ebpf_map *map, const struct ebpf_object *object)
+/* What a tail call goes to runs as its caller does: all programs that use an array, and all in it,
+ * are of one type and for one engine. Linux: bpf_prog_map_compatible. */
+static bool program_fits(struct ebpf_map *map, const struct ebpf_prog *prog)
 {
     struct objects *objects = map->impl;
-    const struct ebpf_prog *prog = CONTAINER_OF(object, struct ebpf_prog, object);
+    uint32_t owner = prog->engine == EBPF_JIT ? SKEP_OWNER_JITED : SKEP_OWNER_INTERPRETED;
 
-    if (map->type != BPF_MAP_TYPE_PROG_ARRAY)
-        return true;
-    if (!objects->has_type)
+    if (objects->owner == SKEP_OWNER_NONE) {
+        objects->owner = owner;
         objects->prog_type = prog->type;
-    objects->has_type = true;
-    return objects->prog_type == prog->type;
+    }
+    return objects->owner == owner && objects->prog_type == prog->type;
+}
+
+/* A program that is being loaded uses these maps: its arrays of programs become of its type.
+ * -EINVAL: one of them is of another. */
+int ebpf_prog_arrays_use(struct ebpf_map *const *maps, uint32_t count, const struct ebpf_prog *prog)
+{
+    int err = 0;
+
+    for (uint32_t i = 0; i < count && err == 0; i++) {
+        uint64_t saved = port_lock();
+
+        if (maps[i]->type == BPF_MAP_TYPE_PROG_ARRAY && !program_fits(maps[i], prog))
+            err = -EINVAL;
+        port_unlock(saved);
+    }
+    return err;
+}
+
+/* enum skep_owner of a program array; *type: its programs' type. */
+uint32_t ebpf_prog_array_owner(const struct ebpf_map *map, uint32_t *type)
+{
+    const struct objects *objects = map->impl;
+
+    *type = objects->prog_type;
+    return objects->owner;
 }
 
 static int array_update_object(struct ebpf_map *map, const void *key, struct ebpf_object *object,
@@ -115,7 +141,8 @@ static int array_update_object(struct ebpf_map *map, const void *key, struct ebp
         return -EINVAL;
     if (index >= map->max_entries)
         return -E2BIG;
-    if (!type_fits(map, object))
+    if (map->type == BPF_MAP_TYPE_PROG_ARRAY &&
+        !program_fits(map, CONTAINER_OF(object, struct ebpf_prog, object)))
         return -EINVAL;
     ebpf_object_get(object);
     *old = objects->slots[index];
@@ -174,6 +201,7 @@ const struct ebpf_map_ops ebpf_map_prog_array = {
 const struct ebpf_map_ops ebpf_map_array_of_maps = {
     .type = BPF_MAP_TYPE_ARRAY_OF_MAPS,
     .name = "array_of_maps",
+    .batches = MAP_BATCH_LOOKUP | MAP_BATCH_UPDATE,
     .check = check_array,
     .create = create_array,
     .destroy = destroy_array,
@@ -255,14 +283,28 @@ static int hash_next_key(struct ebpf_map *map, const void *key, void *next)
     return ebpf_map_hash.next_key(map, key, next);
 }
 
+static int hash_next_key_on(struct ebpf_map *map, void *next)
+{
+    return ebpf_map_hash.next_key_on(map, next);
+}
+
+static int hash_read_buckets(struct ebpf_map *map, uint32_t *position, void *keys, void *values,
+                             uint32_t *count, bool take)
+{
+    return ebpf_map_hash.read_buckets(map, position, keys, values, count, take);
+}
+
 const struct ebpf_map_ops ebpf_map_hash_of_maps = {
     .type = BPF_MAP_TYPE_HASH_OF_MAPS,
     .name = "hash_of_maps",
+    .batches = MAP_BATCH_ALL,
     .check = check_hash,
     .create = create_hash,
     .destroy = destroy_hash,
     .lookup = hash_lookup_inner,
     .next_key = hash_next_key,
+    .next_key_on = hash_next_key_on,
+    .read_buckets = hash_read_buckets,
     .holds = EBPF_MAP,
     .object_at = hash_object_at,
     .update_object = hash_update_object,

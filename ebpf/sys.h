@@ -30,6 +30,10 @@ int ebpf_get_map(struct ebpf_session *session, uint32_t handle, struct ebpf_map 
 int ebpf_get_prog(struct ebpf_session *session, uint32_t handle, struct ebpf_prog **out);
 int ebpf_get_link(struct ebpf_session *session, uint32_t handle, struct ebpf_link **out);
 int ebpf_get_btf(struct ebpf_session *session, uint32_t handle, struct ebpf_btf **out);
+int ebpf_get_map_for(struct ebpf_session *session, uint32_t handle, unsigned access,
+                     struct ebpf_map **map);
+int ebpf_write_element(struct ebpf_session *session, struct ebpf_map *map, const void *key,
+                       const void *value, uint64_t flags);
 int ebpf_access_from_flags(uint32_t flags, unsigned *access);
 int ebpf_get_log(struct ebpf_log *log, uint64_t buf, uint32_t size, uint32_t level);
 

@@ -1,7 +1,8 @@
 /*
- * OBJ_GET_INFO_BY_FD. The struct may be shorter or longer than ours; its pointers name buffers of
- * the lengths that stand beside them, and come back with what there is to tell. Linux:
- * kernel/bpf/syscall.c bpf_*_get_info_by_fd, btf.c btf_get_info_by_fd.
+ * OBJ_GET_INFO_BY_FD, and HANDLE_INFO beside it. The struct of the former may be shorter or longer
+ * than ours; its pointers name buffers of the lengths that stand beside them, and come back with
+ * what there is to tell. Linux: kernel/bpf/syscall.c bpf_*_get_info_by_fd, btf.c
+ * btf_get_info_by_fd.
  */
 #include <linux/errno.h>
 
@@ -218,4 +219,27 @@ long ebpf_cmd_OBJ_GET_INFO_BY_FD(struct ebpf_session *session, union marshal_att
         __builtin_memcpy(theirs, &info, len);
     a->info.info_len = len;
     return err;
+}
+
+/* What marshalling must know of a handle, and what Linux tells of a map in fdinfo. */
+long ebpf_cmd_HANDLE_INFO(struct ebpf_session *session, union marshal_attr *attr)
+{
+    struct skep_handle_attr *out = &attr->handle;
+    const struct ebpf_object *object = ebpf_handle_object(session, out->handle);
+    const struct ebpf_map *map;
+
+    if (object == NULL)
+        return -EBADF;
+    *out = (struct skep_handle_attr){.handle = out->handle, .kind = (uint32_t)object->kind};
+    if (object->kind != EBPF_MAP)
+        return 0;
+    map = CONTAINER_OF(object, struct ebpf_map, object);
+    out->map_type = map->type;
+    out->key_size = map->key_size;
+    out->value_size = ebpf_map_value_size(map);
+    out->frozen = map->frozen;
+    out->memory = map->bytes;
+    if (map->type == BPF_MAP_TYPE_PROG_ARRAY)
+        out->owner = ebpf_prog_array_owner(map, &out->owner_type);
+    return 0;
 }

@@ -1,6 +1,6 @@
 /*
- * The MAP_* commands. Order of checks and errors: Linux, kernel/bpf/syscall.c; batches:
- * generic_map_*_batch there and __htab_map_lookup_and_delete_batch in hashtab.c.
+ * The MAP_* commands on a map and on one element (batches are sys_map_batch.c's). Order of checks
+ * and errors: Linux, kernel/bpf/syscall.c.
  */
 #include <linux/errno.h>
 
@@ -36,8 +36,8 @@ long ebpf_cmd_MAP_CREATE(struct ebpf_session *session, union marshal_attr *attr)
 }
 
 /* The map behind a handle that the client may use so. -EPERM: it may not, or the map is frozen. */
-static int get_map_for(struct ebpf_session *session, uint32_t handle, unsigned access,
-                       struct ebpf_map **map)
+int ebpf_get_map_for(struct ebpf_session *session, uint32_t handle, unsigned access,
+                     struct ebpf_map **map)
 {
     unsigned may;
     int err = ebpf_get_map(session, handle, map);
@@ -63,7 +63,7 @@ static int get_key(const struct ebpf_map *map, uint64_t field, const void **key)
 static int get_element(struct ebpf_session *session, const union bpf_attr *a, unsigned access,
                        struct ebpf_map **map, const void **key)
 {
-    int err = get_map_for(session, a->map_fd, access, map);
+    int err = ebpf_get_map_for(session, a->map_fd, access, map);
     return err != 0 ? err : get_key(*map, a->key, key);
 }
 
@@ -92,6 +92,16 @@ static int write_object(struct ebpf_session *session, struct ebpf_map *map, cons
                                            : -EINVAL;
 }
 
+/* Writes one element, whose value is a handle where the map holds objects. */
+int ebpf_write_element(struct ebpf_session *session, struct ebpf_map *map, const void *key,
+                       const void *value, uint64_t flags)
+{
+    if ((flags & BPF_F_LOCK) != 0 && map->lock_offset < 0)
+        return -EINVAL;
+    return map->ops->update_object != NULL ? write_object(session, map, key, value, flags)
+                                           : ebpf_map_write(map, key, value, flags);
+}
+
 long ebpf_cmd_MAP_UPDATE_ELEM(struct ebpf_session *session, union marshal_attr *attr)
 {
     union bpf_attr *a = &attr->bpf;
@@ -101,9 +111,7 @@ long ebpf_cmd_MAP_UPDATE_ELEM(struct ebpf_session *session, union marshal_attr *
 
     if (err != 0)
         return err;
-    if (map->ops->update_object != NULL)
-        return write_object(session, map, key, ebpf_attr_pointer(a->value), a->flags);
-    return ebpf_map_write(map, key, ebpf_attr_pointer(a->value), a->flags);
+    return ebpf_write_element(session, map, key, ebpf_attr_pointer(a->value), a->flags);
 }
 
 long ebpf_cmd_MAP_DELETE_ELEM(struct ebpf_session *session, union marshal_attr *attr)
@@ -129,7 +137,7 @@ long ebpf_cmd_MAP_GET_NEXT_KEY(struct ebpf_session *session, union marshal_attr 
 {
     union bpf_attr *a = &attr->bpf;
     struct ebpf_map *map;
-    int err = get_map_for(session, a->map_fd, EBPF_MAY_READ, &map);
+    int err = ebpf_get_map_for(session, a->map_fd, EBPF_MAY_READ, &map);
 
     if (err != 0)
         return err;
@@ -145,135 +153,10 @@ long ebpf_cmd_MAP_FREEZE(struct ebpf_session *session, union marshal_attr *attr)
         return err;
     if ((ebpf_handle_access(session, attr->bpf.map_fd) & EBPF_MAY_WRITE) == 0)
         return -EPERM;
+    if (map->timer_offset >= 0)
+        return -EBPF_ENOTSUPP;
     if (map->frozen)
         return -EBUSY;
     map->frozen = true;
     return 0;
-}
-
-/* ---- batches ----------------------------------------------------------------------------- */
-
-struct batch {
-    struct ebpf_map *map;
-    uint8_t *keys, *values;
-    uint32_t key_size, value_size, count;
-};
-
-static int get_batch(struct ebpf_session *session, const union bpf_attr *a, unsigned access,
-                     struct batch *batch)
-{
-    int err = get_map_for(session, a->batch.map_fd, access, &batch->map);
-
-    if (err != 0)
-        return err;
-    batch->keys = ebpf_attr_pointer(a->batch.keys);
-    batch->values = ebpf_attr_pointer(a->batch.values);
-    batch->key_size = batch->map->key_size;
-    batch->value_size = ebpf_map_value_size(batch->map);
-    batch->count = a->batch.count;
-    if (batch->key_size == 0 || batch->map->ops->next_key == NULL)
-        return -EBPF_ENOTSUPP;
-    return (a->batch.elem_flags & ~(uint64_t)BPF_ANY) != 0 || a->batch.flags != 0 ? -EINVAL : 0;
-}
-
-/* Any map that knows the next key. The token is the last key that was returned. */
-static int lookup_by_keys(struct batch *batch, const void *after, void *token, uint32_t *count)
-{
-    uint32_t n = 0;
-    int err = 0;
-
-    while (n < batch->count) {
-        uint8_t *key = batch->keys + (size_t)n * batch->key_size;
-
-        err = ebpf_map_next_key(batch->map, after, key);
-        if (err != 0)
-            break;
-        err = ebpf_map_read(batch->map, key, batch->values + (size_t)n * batch->value_size, 0);
-        after = key;
-        if (err == -ENOENT)
-            continue; /* it went away meanwhile: the slot is taken by the key after it */
-        if (err != 0)
-            break;
-        n++;
-    }
-    *count = n;
-    if (n != 0)
-        __builtin_memcpy(token, batch->keys + (size_t)(n - 1) * batch->key_size, batch->key_size);
-    return err;
-}
-
-/* Hash tables. The token is the bucket to go on with. Each bucket is read under the lock. */
-static int lookup_by_buckets(struct batch *batch, const uint32_t *after, uint32_t *token,
-                             uint32_t *count, bool take)
-{
-    uint32_t position = after != NULL ? *after : 0;
-    uint64_t saved = port_lock();
-    int err;
-
-    *count = batch->count;
-    err = batch->map->ops->read_buckets(batch->map, &position, batch->keys, batch->values, count,
-                                        take);
-    port_unlock(saved);
-    *token = position;
-    return err;
-}
-
-static long lookup_batch(struct ebpf_session *session, union bpf_attr *a, bool take)
-{
-    struct batch batch;
-    void *after = ebpf_attr_pointer(a->batch.in_batch);
-    void *token = ebpf_attr_pointer(a->batch.out_batch);
-    int err = get_batch(session, a, take ? EBPF_MAY_BOTH : EBPF_MAY_READ, &batch);
-
-    if (err != 0)
-        return err;
-    a->batch.count = 0;
-    if (batch.count == 0)
-        return 0;
-    if (batch.map->ops->read_buckets != NULL)
-        return lookup_by_buckets(&batch, after, token, &a->batch.count, take);
-    return take ? -EBPF_ENOTSUPP : lookup_by_keys(&batch, after, token, &a->batch.count);
-}
-
-long ebpf_cmd_MAP_LOOKUP_BATCH(struct ebpf_session *session, union marshal_attr *attr)
-{
-    return lookup_batch(session, &attr->bpf, false);
-}
-
-long ebpf_cmd_MAP_LOOKUP_AND_DELETE_BATCH(struct ebpf_session *session, union marshal_attr *attr)
-{
-    return lookup_batch(session, &attr->bpf, true);
-}
-
-long ebpf_cmd_MAP_UPDATE_BATCH(struct ebpf_session *session, union marshal_attr *attr)
-{
-    union bpf_attr *a = &attr->bpf;
-    struct batch batch;
-    uint32_t n = 0;
-    int err = get_batch(session, a, EBPF_MAY_WRITE, &batch);
-
-    if (err != 0)
-        return err;
-    for (; n < batch.count && err == 0; n += err == 0)
-        err = ebpf_map_write(batch.map, batch.keys + (size_t)n * batch.key_size,
-                             batch.values + (size_t)n * batch.value_size, a->batch.elem_flags);
-    a->batch.count = n;
-    return err;
-}
-
-long ebpf_cmd_MAP_DELETE_BATCH(struct ebpf_session *session, union marshal_attr *attr)
-{
-    union bpf_attr *a = &attr->bpf;
-    struct batch batch;
-    uint32_t n = 0;
-    int err = get_batch(session, a, EBPF_MAY_WRITE, &batch);
-
-    if (err != 0)
-        return err;
-    if (batch.map->type == BPF_MAP_TYPE_ARRAY || batch.map->type == BPF_MAP_TYPE_PERCPU_ARRAY)
-        return -EBPF_ENOTSUPP;
-    for (; n < batch.count && err == 0; n += err == 0)
-        err = ebpf_map_remove(batch.map, batch.keys + (size_t)n * batch.key_size);
-    a->batch.count = n;
-    return err;
 }

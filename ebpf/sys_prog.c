@@ -178,6 +178,20 @@ void ebpf_load_unverified(bool on)
     unverified = on;
 }
 
+static int make_prog(struct load *load, struct ebpf_prog **prog)
+{
+    int err = ebpf_prog_create(&load->prog, prog);
+
+    if (err != 0)
+        return err;
+    err = ebpf_prog_arrays_use((*prog)->maps, (*prog)->nr_maps, *prog);
+    if (err != 0) {
+        ebpf_log_write(&load->log, "a program array is for programs of another type or engine\n");
+        ebpf_prog_put(*prog);
+    }
+    return err;
+}
+
 long ebpf_cmd_PROG_LOAD(struct ebpf_session *session, union marshal_attr *attr)
 {
     const union bpf_attr *a = &attr->bpf;
@@ -205,7 +219,7 @@ long ebpf_cmd_PROG_LOAD(struct ebpf_session *session, union marshal_attr *attr)
     if (result == 0)
         result = take_btf(load);
     if (result == 0)
-        result = ebpf_prog_create(&load->prog, &prog);
+        result = make_prog(load, &prog);
     if (result == 0)
         result = ebpf_handle_new(session, &prog->object, EBPF_MAY_BOTH);
     if (result < 0 && load->log.truncated)

@@ -48,29 +48,12 @@ static long close_handle(struct server *server, struct server_session *session, 
     return ebpf_close(session->handles, (int)close->handle);
 }
 
-/* What a client must know of a handle that came by name, to marshal as this end does. */
-static long describe_handle(struct server *server, struct server_session *session, void *attr)
-{
-    struct skep_handle_attr *out = attr;
-    int kind = object_kind(session->handles, out->handle);
-
-    (void)server;
-    if (kind < 0)
-        return kind;
-    *out = (struct skep_handle_attr){.handle = out->handle, .kind = (uint32_t)kind};
-    if (kind == EBPF_MAP)
-        return map_sizes(session->handles, out->handle, &out->key_size, &out->value_size,
-                         &out->map_type);
-    return 0;
-}
-
 static const struct {
     uint32_t command;
     server_handler run;
 } handlers[] = {
     {SKEP_GOODBYE, say_goodbye},
     {SKEP_CLOSE, close_handle},
-    {SKEP_HANDLE_INFO, describe_handle},
     {SKEP_TRACEPOINT_NEXT, server_tracepoint_next},
     {SKEP_TRACEPOINT_FORMAT, server_tracepoint_format},
     {SKEP_TRACEPOINT_OPEN, server_tracepoint_open},

@@ -265,7 +265,8 @@ Test(map, bad_hash_definitions)
     cr_assert_eq(make(BPF_MAP_TYPE_HASH, 4, 4, 1, BPF_F_MMAPABLE, &map), -EINVAL);
     cr_assert_eq(make(BPF_MAP_TYPE_HASH, 4, 8u << 20, 1, 0, &map), -E2BIG);
     cr_assert_eq(make(BPF_MAP_TYPE_HASH, 4, 4, UINT32_MAX, 0, &map), -E2BIG);
-    cr_assert_eq(make(BPF_MAP_TYPE_HASH, 4, 4, 1u << 30, 0, &map), -ENOMEM);
+    cr_assert_eq(make(BPF_MAP_TYPE_HASH, 4, 4, (1u << 27) + 1, 0, &map), -E2BIG);
+    cr_assert_eq(make(BPF_MAP_TYPE_HASH, 4, 4, 1u << 27, 0, &map), -ENOMEM);
     cr_assert_eq(make(BPF_MAP_TYPE_LRU_HASH, 4, 4, 8, BPF_F_NO_PREALLOC, &map), -EBPF_ENOTSUPP);
     cr_assert_eq(make(BPF_MAP_TYPE_HASH, 4, 4, 8, BPF_F_NO_COMMON_LRU, &map), -EINVAL);
     cr_assert_eq(make(BPF_MAP_TYPE_HASH, 4, 4, 8, BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG, &map),
