@@ -21,6 +21,7 @@
 #include "tests/unit/random_program.h"
 #include "user/vm/host_port.h"
 
+#define VERIFIED         50u    /* each so many-th program goes through the verifier too */
 #define PROGRAMS_DEFAULT 10000u /* SKEP_RANDOM_PROGRAMS sets another number */
 
 static void set_up(void)
@@ -155,7 +156,8 @@ static bool agree(uint64_t seed)
     agreed = agreed && jit_agrees(prog, seed, LOWER_NONE, port_cpu_features(), memory, &expected) &&
              jit_agrees(prog, seed, LOWER_ALL, port_cpu_features(), memory, &expected) &&
              jit_agrees(prog, seed, LOWER_ALL, 0, memory, &expected);
-    agreed = agreed && verified_agrees(prog, &load, seed, memory, &expected);
+    if (agreed && seed % VERIFIED == 0)
+        agreed = verified_agrees(prog, &load, seed, memory, &expected);
     ebpf_prog_put(prog);
     return agreed;
 }
@@ -168,6 +170,6 @@ Test(engines, random_programs_agree, .timeout = 0)
 
     for (uint64_t n = 0; n < programs; n++)
         cr_assert(agree(seed + n), "the engines differ on program %lu", (unsigned long)(seed + n));
-    cr_expect_gt(nr_verified, programs / 4, "%lu of %lu programs are verified",
+    cr_expect_gt(nr_verified, programs / VERIFIED / 4, "%lu of %lu programs are verified",
                  (unsigned long)nr_verified, (unsigned long)programs);
 }
