@@ -39,5 +39,5 @@ fuzz: $(O)/fuzz/$(TARGET) ## look for inputs that break TARGET= (load, btf, serv
 		-artifact_prefix=$(O)/fuzz/$(TARGET).found/ \
 		$(O)/fuzz/$(TARGET).corpus $(wildcard tests/fuzz/corpus/$(TARGET))
 
-test-long: ## the random tests of `make unit`, on ten times as many programs
+test-long: ## the random tests of `make unit`, on 100,000 programs
 	$(Q)RANDOM_PROGRAMS=100000 UNIT_TIMEOUT=3600 $(MAKE) --no-print-directory unit SUITE=random

@@ -3,11 +3,15 @@
  */
 #include "tests/fuzz/trial.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "ebpf/map.h"
+#include "ebpf/port.h"
 #include "ebpf/prog.h"
+#include "ebpf/proof.h"
+#include "ebpf/verifier.h"
 
 #define VALUE_MAX 64u
 #define KEY_MAX   16u
@@ -31,7 +35,24 @@ static int make_maps(struct trial *t)
     return err;
 }
 
-/* 0, or why it was refused, with t->log set; to be given to trial_unload in any case. */
+/* Proves t->prog safe, whose engine stays the checked interpreter. */
+static int verify(struct trial *t, const struct ebpf_prog_load *load)
+{
+    struct ebpf_proof *proof = port_alloc(sizeof(*proof));
+    int err = proof ? ebpf_verify(load, t->prog->decoded, 0, proof) : -ENOMEM;
+
+    if (err) {
+        if (proof)
+            ebpf_proof_free(proof);
+        port_free(proof);
+        return err;
+    }
+    t->prog->proof = proof;
+    return 0;
+}
+
+/* Decodes and verifies. 0, or why it was refused, with t->log set; to be given to trial_unload in
+ * any case. */
 int trial_load(struct trial *t, const struct generated *program)
 {
     struct ebpf_log log = {.buf = t->log, .size = sizeof(t->log), .level = 1};
@@ -43,13 +64,16 @@ int trial_load(struct trial *t, const struct generated *program)
         .nr_insns = program->nr_insns,
         .maps = t->maps,
         .nr_maps = program->nr_maps,
+        .unverified = true, /* until below */
         .log = &log,
     };
     int err;
 
     *t = (struct trial){.program = program};
     err = make_maps(t);
-    return err ? err : ebpf_prog_create(&load, &t->prog);
+    if (!err)
+        err = ebpf_prog_create(&load, &t->prog);
+    return err ? err : verify(t, &load);
 }
 
 void trial_unload(struct trial *t)
@@ -73,8 +97,7 @@ void trial_run(struct trial *t, const uint8_t *data, uint32_t size, struct trial
     out->size = run.data_size_out;
 }
 
-bool trial_same_result(const struct trial_result *a, const struct trial_result *b, char *why,
-                       size_t size)
+bool trial_same(const struct trial_result *a, const struct trial_result *b, char *why, size_t size)
 {
     if (a->err != b->err)
         return snprintf(why, size, "error %d and %d", a->err, b->err), false;
@@ -92,27 +115,45 @@ bool trial_same_result(const struct trial_result *a, const struct trial_result *
     return true;
 }
 
-/* Each key of a is in b with the same value; *nr: how many there are. */
-static bool included(struct ebpf_map *a, struct ebpf_map *b, unsigned *nr)
+void trial_clear_maps(struct trial *t)
 {
-    uint8_t key[KEY_MAX], value[VALUE_MAX], other[VALUE_MAX];
-    const void *last = NULL;
+    static const uint8_t zeros[VALUE_MAX];
+    uint8_t key[KEY_MAX];
 
-    for (*nr = 0; ebpf_map_next_key(a, last, key) == 0; last = key, ++*nr)
-        if (ebpf_map_read(a, key, value, 0) || ebpf_map_read(b, key, other, 0) ||
-            memcmp(value, other, a->value_size) != 0)
-            return false;
-    return true;
+    for (uint32_t i = 0; i < t->program->nr_maps; i++) {
+        struct ebpf_map *map = t->maps[i];
+
+        if (map->type == BPF_MAP_TYPE_HASH)
+            while (ebpf_map_next_key(map, NULL, key) == 0)
+                ebpf_map_remove(map, key);
+        else
+            for (uint32_t n = 0; n < map->max_entries; n++)
+                ebpf_map_write(map, &n, zeros, 0);
+    }
 }
 
-bool trial_same_maps(const struct trial *a, const struct trial *b, char *why, size_t size)
+/* FNV-1a. */
+static uint64_t mix(uint64_t hash, const uint8_t *bytes, uint32_t size)
 {
-    for (uint32_t i = 0; i < a->program->nr_maps; i++) {
-        unsigned nr_a, nr_b;
+    for (uint32_t i = 0; i < size; i++)
+        hash = (hash ^ bytes[i]) * 0x100000001b3u;
+    return hash;
+}
 
-        if (!included(a->maps[i], b->maps[i], &nr_a) || !included(b->maps[i], a->maps[i], &nr_b) ||
-            nr_a != nr_b)
-            return snprintf(why, size, "map %u differs", i), false;
+/* A sum, since hash maps have no order. */
+uint64_t trial_maps_digest(const struct trial *t)
+{
+    uint8_t key[KEY_MAX], value[VALUE_MAX];
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < t->program->nr_maps; i++) {
+        struct ebpf_map *map = t->maps[i];
+        const void *last = NULL;
+
+        for (; ebpf_map_next_key(map, last, key) == 0; last = key)
+            if (ebpf_map_read(map, key, value, 0) == 0)
+                sum +=
+                    mix(mix(0xcbf29ce484222325u + i, key, map->key_size), value, map->value_size);
     }
-    return true;
+    return sum;
 }

@@ -34,8 +34,10 @@ void trial_unload(struct trial *t);
 void trial_run(struct trial *t, const uint8_t *data, uint32_t size, struct trial_result *out);
 
 /* True when both are alike; else why says what differs. */
-bool trial_same_result(const struct trial_result *a, const struct trial_result *b, char *why,
-                       size_t size);
-bool trial_same_maps(const struct trial *a, const struct trial *b, char *why, size_t size);
+bool trial_same(const struct trial_result *a, const struct trial_result *b, char *why, size_t size);
+
+/* Maps as they were when the program was loaded; and a number that depends on all they hold. */
+void trial_clear_maps(struct trial *t);
+uint64_t trial_maps_digest(const struct trial *t);
 
 #endif

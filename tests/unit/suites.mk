@@ -81,6 +81,11 @@ UNIT_verifier_embed := $(filter-out ebpf/interp_checked.c ebpf/verifier.c,$(ENGI
 	tests/unit/random_verifier.c tests/unit/random_program.c user/vm/asm.c \
 	tests/unit/data_case.c tests/unit/data_run.c tests/unit/naive_proof.c
 
+# Random programs from tests/fuzz: the verifier's soundness, and the engines against each other.
+UNIT_random := $(filter-out ebpf/interp_checked.c ebpf/verifier.c,$(ENGINE_ALONE)) \
+	tests/unit/embed.c tests/unit/embed_engine.c tests/unit/embed_verifier.c \
+	$(wildcard tests/fuzz/generate*.c) tests/fuzz/mutate.c tests/fuzz/trial.c
+
 # Random programs in every engine.
 UNIT_engines := $(ENGINE_ALONE) tests/unit/naive_proof.c tests/unit/random_program.c
 
