@@ -37,6 +37,8 @@ struct frame {
     uint32_t type;          /* as it is loaded */
     int maps[MAPS_MAX + 2]; /* the case's own, then memory and result */
     unsigned nr_maps;
+    const uint8_t *mem; /* the memory's first content */
+    uint32_t mem_size;
     int memory, result; /* indices into maps; -1: none */
     struct bpf_insn insns[INSNS_MAX];
     unsigned nr_insns;
@@ -145,18 +147,22 @@ static int make_maps(struct frame *f)
 /* The memory and the place for the result. */
 static int make_frame_maps(struct frame *f, bool mem)
 {
+    uint64_t size = f->mem_size;
     uint32_t zero = 0;
 
     f->memory = -1;
-    if (mem && f->c->mem.size) {
-        f->memory = add_map(f, BPF_MAP_TYPE_ARRAY, 4, f->c->mem.size, 1, 0);
+    if (mem && f->mem_size) {
+        f->memory = add_map(f, BPF_MAP_TYPE_ARRAY, 4, f->mem_size, 1, 0);
         if (f->memory < 0)
             return f->memory;
-        if (bpf_map_update_elem(f->maps[f->memory], &zero, f->c->mem.bytes, 0))
+        if (bpf_map_update_elem(f->maps[f->memory], &zero, f->mem, 0))
             return -errno;
     }
     f->result = add_map(f, BPF_MAP_TYPE_ARRAY, 4, 8, 1, 0);
-    return f->result < 0 ? f->result : 0;
+    if (f->result < 0)
+        return f->result;
+    /* Until there is a result it holds the size: a number that no verifier knows. */
+    return bpf_map_update_elem(f->maps[f->result], &zero, &size, 0) ? -errno : 0;
 }
 
 /* ---- the frame ------------------------------------------------------------------------------- */
@@ -178,7 +184,8 @@ static void emit_frame(struct frame *f, bool mem)
     f->nr_insns = 0;
     if (f->memory >= 0) {
         emit_map_value(f, BPF_REG_1, f->memory);
-        emit(f, BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_2, 0, (int32_t)f->c->mem.size);
+        emit_map_value(f, BPF_REG_2, f->result);
+        emit(f, BPF_LDX | BPF_MEM | BPF_DW, BPF_REG_2, BPF_REG_2, 0);
     } else if (mem) {
         emit(f, BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_1, 0, 0);
         emit(f, BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_2, 0, 0);
@@ -248,7 +255,7 @@ static void say_memory(const struct frame *f, const uint8_t *packet, size_t pack
     else
         probe_say(PART, f->id, "r0", "0x%lx", (unsigned long)r0);
     if (f->memory >= 0 && bpf_map_lookup_elem(f->maps[f->memory], &zero, memory) == 0)
-        probe_say_hex(PART, f->id, "memory", memory, f->c->mem.size);
+        probe_say_hex(PART, f->id, "memory", memory, f->mem_size);
     else if (packet)
         probe_say_hex(PART, f->id, "memory", packet, packet_size);
 }
@@ -292,15 +299,21 @@ static void probe_case(const struct data_case *c)
     static struct frame f;
     const char *file = c->file + strlen(FOLDER "/"); /* every path begins with it */
     const char *type = c->type ? c->type : "mem";
-    bool mem = strcmp(type, "mem") == 0;
+    bool mem = strcmp(type, "mem") == 0, verdict = strncmp(file, "verifier/", 9) == 0;
+    /* To the verifier r1 is a pointer even where a case gives no memory to point at. */
+    static const uint8_t no_content[64];
     int err, fd;
 
     f = (struct frame){.c = c, .type = mem ? BPF_PROG_TYPE_RAW_TRACEPOINT : type_by_name(type)};
     snprintf(f.id, sizeof(f.id), "%s:%s", file, c->name);
     probe_say(PART, f.id, "type", "%s", type);
     probe_say(PART, f.id, "expected", "%s", c->result ? c->result : c->fault ? "fault" : "error");
+    if (c->error)
+        probe_say(PART, f.id, "error", "%s", c->error);
     if (needs(c))
         probe_say(PART, f.id, "needs", "%s", needs(c));
+    f.mem = c->mem.given ? c->mem.bytes : no_content;
+    f.mem_size = c->mem.given ? c->mem.size : verdict ? sizeof(no_content) : 0;
     err = c->mem.size > MEMORY_MAX || c->nr_insns + 16 > INSNS_MAX ? -E2BIG : make_maps(&f);
     if (!err)
         err = make_frame_maps(&f, mem);
