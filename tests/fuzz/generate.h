@@ -4,7 +4,7 @@
  * where they have been checked, and loops end. Mutation then makes a wrong program of it, by a step
  * that a careless author might take. No address ever reaches r0, memory or a map, and no helper
  * gives what differs from run to run, so that all engines must give the same. Used by
- * tests/unit/test_random.c, tests/fuzz and skep-vm diff.
+ * tests/unit/test_random.c and tests/fuzz.
  */
 #ifndef SKEP_TESTS_GENERATE_H
 #define SKEP_TESTS_GENERATE_H

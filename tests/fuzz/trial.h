@@ -1,6 +1,6 @@
 /*
  * A generated program in the engine: loaded with maps of its own, run on generated input, and what
- * came of it compared. Used by tests/unit/test_random.c, the fuzz targets and skep-vm diff.
+ * came of it compared. Used by tests/unit/test_random.c and the fuzz targets.
  */
 #ifndef SKEP_TESTS_TRIAL_H
 #define SKEP_TESTS_TRIAL_H

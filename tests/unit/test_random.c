@@ -2,7 +2,7 @@
  * Random programs (tests/fuzz/generate.h): what is valid is accepted; what is accepted, valid or
  * not, runs without a fault and with nothing in its registers that the verifier did not foresee;
  * and all engines make the same of it. `make test-long` runs many more. A program that
- * fails is printed with its seed; `skep-vm diff --seed` shows it again.
+ * fails is printed with its seed.
  */
 #include <criterion/criterion.h>
 #include <errno.h>
