@@ -1,45 +1,41 @@
 /*
- * Objects: reference counts, and the list of each kind in the order of ids. Used by everything
+ * Objects: reference counts, and the table of each kind by id. Used by everything
  * that makes objects (map.c, prog.c, link.c, btf.c, session.c) and by the commands that name
  * them (sys_object.c). What an object is made of, and its end, are its own module's.
  */
 #include <linux/errno.h>
 
 #include "ebpf/base.h"
+#include "ebpf/id_table.h"
 #include "ebpf/object.h"
 #include "ebpf/port.h"
 
 /* All guarded by port_lock. */
 static struct {
-    struct ebpf_object *first, *last;
+    struct id_table objects;
     uint32_t last_id, count;
 } kinds[EBPF_NR_KINDS];
 
 /* Gives the object, which must be ready for use, its id and its first reference: from here on it
- * can be found by id. destroy frees it, in the context of the last put. 0, or -ENOSPC: ids used up.
- */
+ * can be found by id. destroy frees it, in the context of the last put. 0, -ENOMEM, or -ENOSPC: ids
+ * used up. */
 int ebpf_object_init(struct ebpf_object *object, enum ebpf_kind kind,
                      void (*destroy)(struct ebpf_object *))
 {
     uint64_t saved;
-    int err = 0;
+    int err = -ENOSPC;
 
     object->kind = kind;
     object->refs = 1;
     object->created_ns = port_time_ns();
     object->destroy = destroy;
     saved = port_lock();
-    if (kinds[kind].last_id == INT32_MAX) {
-        err = -ENOSPC;
-    } else {
-        object->id = ++kinds[kind].last_id;
-        object->previous = kinds[kind].last;
-        object->next = NULL;
-        if (kinds[kind].last != NULL)
-            kinds[kind].last->next = object;
-        else
-            kinds[kind].first = object;
-        kinds[kind].last = object;
+    if (kinds[kind].last_id < INT32_MAX) {
+        object->id = kinds[kind].last_id + 1;
+        err = id_table_put(&kinds[kind].objects, object->id, object);
+    }
+    if (err == 0) {
+        kinds[kind].last_id++;
         kinds[kind].count++;
     }
     port_unlock(saved);
@@ -56,19 +52,6 @@ void ebpf_object_get(struct ebpf_object *object)
     port_unlock(saved);
 }
 
-static void unlink_object(struct ebpf_object *object)
-{
-    if (object->previous != NULL)
-        object->previous->next = object->next;
-    else
-        kinds[object->kind].first = object->next;
-    if (object->next != NULL)
-        object->next->previous = object->previous;
-    else
-        kinds[object->kind].last = object->previous;
-    kinds[object->kind].count--;
-}
-
 /* One reference less; NULL is fine. The last one destroys the object, here, outside port_lock.
  * Thread context, since destroying a link waits for its program. */
 void ebpf_object_put(struct ebpf_object *object)
@@ -82,8 +65,10 @@ void ebpf_object_put(struct ebpf_object *object)
     if (object->refs == 0)
         port_fatal("ebpf: reference dropped twice (kind %d, id %u)", object->kind, object->id);
     dead = --object->refs == 0;
-    if (dead)
-        unlink_object(object);
+    if (dead) {
+        id_table_remove(&kinds[object->kind].objects, object->id);
+        kinds[object->kind].count--;
+    }
     port_unlock(saved);
     if (dead)
         object->destroy(object);
@@ -112,14 +97,10 @@ void ebpf_object_unuse(struct ebpf_object *object)
 struct ebpf_object *ebpf_object_by_id(enum ebpf_kind kind, uint32_t id)
 {
     uint64_t saved = port_lock();
-    struct ebpf_object *object = kinds[kind].first;
+    struct ebpf_object *object = id_table_get(&kinds[kind].objects, id);
 
-    while (object != NULL && object->id < id)
-        object = object->next;
-    if (object != NULL && object->id == id)
+    if (object != NULL)
         object->refs++;
-    else
-        object = NULL;
     port_unlock(saved);
     return object;
 }
@@ -128,12 +109,10 @@ struct ebpf_object *ebpf_object_by_id(enum ebpf_kind kind, uint32_t id)
 uint32_t ebpf_object_next_id(enum ebpf_kind kind, uint32_t id)
 {
     uint64_t saved = port_lock();
-    struct ebpf_object *object = kinds[kind].first;
-    uint32_t next;
+    const struct ebpf_object *object =
+        id < INT32_MAX ? id_table_from(&kinds[kind].objects, id + 1) : NULL;
+    uint32_t next = object != NULL ? object->id : 0;
 
-    while (object != NULL && object->id <= id)
-        object = object->next;
-    next = object != NULL ? object->id : 0;
     port_unlock(saved);
     return next;
 }

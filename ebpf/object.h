@@ -18,7 +18,6 @@ struct ebpf_object {
     void (*destroy)(struct ebpf_object *object);
     uint32_t users;                             /* handles and pins, of all references */
     void (*unused)(struct ebpf_object *object); /* the last of those is gone; may be NULL */
-    struct ebpf_object *previous, *next;        /* of its kind, by rising id */
 };
 
 int ebpf_object_init(struct ebpf_object *object, enum ebpf_kind kind,

@@ -1,6 +1,6 @@
 /*
  * Pins: names that hold objects, as files of a bpffs do. A name is the path behind /sys/fs/bpf/;
- * folders are only a part of names. Called by sys_object.c, in thread context; the list belongs
+ * folders are only a part of names. Called by sys_object.c, in thread context; the table belongs
  * to the one thread that executes commands, the references to object.c.
  */
 #include <linux/errno.h>
@@ -12,12 +12,12 @@
 #define BPFFS "/sys/fs/bpf/"
 
 struct pin {
-    struct pin *next; /* in strcmp order of names */
     struct ebpf_object *object;
     char name[];
 };
 
-static struct pin *pins;
+static struct pin **pins; /* in strcmp order of names; NULL: none */
+static uint32_t count, room;
 
 /* The name in a path: what follows the mount point, or all of a relative path. -EPERM outside of
  * the bpffs (as Linux says), -ENAMETOOLONG, -EINVAL for empty parts, "." and "..". */
@@ -47,46 +47,87 @@ static int pin_name(const char *path, const char **name)
     return 0;
 }
 
-/* Where the pin with this name is linked in, or would be. */
-static struct pin **find_pin(const char *name)
+/* Index of the first pin whose name does not come before this one. */
+static uint32_t find_place(const char *name)
 {
-    struct pin **link = &pins;
-    while (*link != NULL && __builtin_strcmp((*link)->name, name) < 0)
-        link = &(*link)->next;
-    return link;
+    uint32_t low = 0, high = count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (__builtin_strcmp(pins[middle]->name, name) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static bool is_name_at(uint32_t place, const char *name)
+{
+    return place < count && text_equal(pins[place]->name, name);
+}
+
+/* Room for one more. */
+static int reserve(void)
+{
+    uint32_t more = room != 0 ? 2 * room : 16;
+    struct pin **grown;
+
+    if (count < room)
+        return 0;
+    grown = port_alloc(more * sizeof(struct pin *));
+    if (grown == NULL)
+        return -ENOMEM;
+    if (count != 0)
+        __builtin_memcpy(grown, pins, count * sizeof(struct pin *));
+    port_free(pins);
+    pins = grown;
+    room = more;
+    return 0;
 }
 
 /* Gives the object a name, which holds a reference of its own. -EEXIST, -ENOMEM, and what is
  * wrong with the path. */
 int ebpf_pin(const char *path, struct ebpf_object *object)
 {
-    struct pin **link, *pin;
+    struct pin *pin = NULL;
+    uint32_t place;
     const char *name;
     size_t size;
     int err = pin_name(path, &name);
 
     if (err != 0)
         return err;
-    link = find_pin(name);
-    if (*link != NULL && text_equal((*link)->name, name))
+    place = find_place(name);
+    if (is_name_at(place, name))
         return -EEXIST;
     size = __builtin_strlen(name) + 1;
-    pin = port_alloc(sizeof(*pin) + size);
+    if (reserve() == 0)
+        pin = port_alloc(sizeof(*pin) + size);
     if (pin == NULL)
         return -ENOMEM;
     ebpf_object_get(object);
     ebpf_object_use(object);
     pin->object = object;
     __builtin_memcpy(pin->name, name, size);
-    pin->next = *link;
-    *link = pin;
+    __builtin_memmove(pins + place + 1, pins + place, (count - place) * sizeof(struct pin *));
+    pins[place] = pin;
+    count++;
     return 0;
 }
 
-static void remove_pin(struct pin **link)
+static void remove_pin(uint32_t place)
 {
-    struct pin *pin = *link;
-    *link = pin->next;
+    struct pin *pin = pins[place];
+
+    count--;
+    __builtin_memmove(pins + place, pins + place + 1, (count - place) * sizeof(struct pin *));
+    if (count == 0) {
+        port_free(pins);
+        pins = NULL;
+        room = 0;
+    }
     ebpf_object_unuse(pin->object);
     ebpf_object_put(pin->object);
     port_free(pin);
@@ -96,15 +137,15 @@ static void remove_pin(struct pin **link)
 int ebpf_unpin(const char *path)
 {
     const char *name;
-    struct pin **link;
+    uint32_t place;
     int err = pin_name(path, &name);
 
     if (err != 0)
         return err;
-    link = find_pin(name);
-    if (*link == NULL || !text_equal((*link)->name, name))
+    place = find_place(name);
+    if (!is_name_at(place, name))
         return -ENOENT;
-    remove_pin(link);
+    remove_pin(place);
     return 0;
 }
 
@@ -113,16 +154,16 @@ int ebpf_unpin(const char *path)
 int ebpf_pin_get(const char *path, struct ebpf_object **out)
 {
     const char *name;
-    struct pin *pin;
+    uint32_t place;
     int err = pin_name(path, &name);
 
     if (err != 0)
         return err;
-    pin = *find_pin(name);
-    if (pin == NULL || !text_equal(pin->name, name))
+    place = find_place(name);
+    if (!is_name_at(place, name))
         return -ENOENT;
-    ebpf_object_get(pin->object);
-    *out = pin->object;
+    *out = pins[place]->object;
+    ebpf_object_get(*out);
     return 0;
 }
 
@@ -130,23 +171,22 @@ int ebpf_pin_get(const char *path, struct ebpf_object **out)
  * that holds. -ENOENT after the last. */
 int ebpf_pin_next(char name[SKEP_PIN_MAX], enum ebpf_kind *kind, uint32_t *id)
 {
-    struct pin *pin;
+    uint32_t place;
 
     name[SKEP_PIN_MAX - 1] = '\0';
-    pin = *find_pin(name);
-    if (pin != NULL && text_equal(pin->name, name))
-        pin = pin->next;
-    if (pin == NULL)
+    place = find_place(name);
+    place += is_name_at(place, name);
+    if (place >= count)
         return -ENOENT;
-    copy_text(name, pin->name, SKEP_PIN_MAX);
-    *kind = pin->object->kind;
-    *id = pin->object->id;
+    copy_text(name, pins[place]->name, SKEP_PIN_MAX);
+    *kind = pins[place]->object->kind;
+    *id = pins[place]->object->id;
     return 0;
 }
 
 /* At the engine's end. */
 void ebpf_unpin_all(void)
 {
-    while (pins != NULL)
-        remove_pin(&pins);
+    while (count != 0)
+        remove_pin(count - 1);
 }

@@ -29,6 +29,7 @@ ENGINE_ALONE := $(wildcard ebpf/*.c) user/vm/host_port.c user/vm/host_events.c
 UNIT_map := $(ENGINE_ALONE)
 UNIT_map_events := $(ENGINE_ALONE)
 UNIT_map_rules := $(ENGINE_ALONE)
+UNIT_objects := $(ENGINE_ALONE)
 UNIT_map_types := $(ENGINE_ALONE)
 UNIT_sys := $(ENGINE_ALONE)
 UNIT_btf := $(ENGINE_ALONE)
