@@ -70,7 +70,11 @@ $(O)/guest/symbols-all.S: $(O)/skep-pass1.elf
 $(O)/guest/symbols-%.o: $(O)/guest/symbols-%.S
 	$(Q)$(CC) -c -o $@ $<
 
-$(O)/skep-pass1.elf: $(GUEST_OBJS) $(O)/guest/symbols-none.o linker.ld
+.PHONY: no-application
+no-application:
+	@echo "APP=$(APP): no C files there; an application is a folder of them" >&2; false
+
+$(O)/skep-pass1.elf: $(if $(APP_SRCS),,no-application) $(GUEST_OBJS) $(O)/guest/symbols-none.o linker.ld
 	$(call say,LINK,$@)
 	$(Q)$(GUEST_LINK) -o $@ $(GUEST_OBJS) $(O)/guest/symbols-none.o
 
