@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -505,13 +506,32 @@ class NoServer(unittest.TestCase):
         self.assertLess(seconds, 5)
 
     def test_wrong_port(self):
-        """something that is no Skep: the wait is bounded"""
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mute:
-            mute.bind(("127.0.0.1", 0))
-            done, seconds = self.run_client(f"127.0.0.1:{mute.getsockname()[1]}")
-        self.assertEqual(done.returncode, 255)
-        self.assertRegex(done.stderr, r"\AError: ")
-        self.assertLess(seconds, 30)
+        """a port that is mute, and one that sends everything back: the wait is bounded"""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mute, \
+                socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mirror:
+            for sock in mute, mirror:
+                sock.bind(("127.0.0.1", 0))
+            reflecting = threading.Thread(target=self.reflect, args=(mirror,))
+            reflecting.start()
+            clients = [subprocess.Popen([SKEPCTL, "--target", f"127.0.0.1:{sock.getsockname()[1]}",
+                                         "prog", "list"], stderr=subprocess.PIPE, text=True)
+                       for sock in (mute, mirror)]
+            for client in clients:
+                _, error = client.communicate(timeout=30)
+                self.assertEqual(client.returncode, 255)
+                self.assertRegex(error, r"\AError: no answer from UDP 127\.0\.0\.1:\d+ within 10 s")
+            reflecting.join()
+
+    @staticmethod
+    def reflect(sock):
+        """Sends back what comes, until nothing has come for a while."""
+        sock.settimeout(5)
+        try:
+            while True:
+                datagram, sender = sock.recvfrom(65536)
+                sock.sendto(datagram, sender)
+        except socket.timeout:
+            pass
 
     def test_bad_target(self):
         """a target that cannot be parsed or found"""
