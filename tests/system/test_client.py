@@ -137,7 +137,8 @@ class Maps(ClientCase):
                          {"type": "hash", "name": "m", "bytes_key": 4, "bytes_value": 8,
                           "max_entries": 8, "pinned": ["/sys/fs/bpf/m"]})
         self.assertRegex(self.ok("map", "show", "pinned", "m"),
-                         r"\A\d+: hash  name m  flags 0x0\n\tkey 4B  value 8B  max_entries 8\n\Z")
+                         r"\A\d+: hash  name m  flags 0x0\n"
+                         r"\tkey 4B  value 8B  max_entries 8  memlock \d+B\n\Z")
 
     def test_entries(self):
         """map update, lookup, getnext, delete and dump"""
@@ -168,6 +169,7 @@ class Maps(ClientCase):
         """a frozen map takes no more updates from clients"""
         self.create(kind="array", entries=2)
         self.ok("map", "freeze", "name", "m")
+        self.assertTrue(self.ok("map", "show", "name", "m").endswith("B\n\tfrozen\n"))
         self.assertIn("not permitted", self.fails("map", "update", "name", "m", "key", *"0000",
                                                   "value", *"10000000"))
 

@@ -196,6 +196,13 @@ static long skep_command_of(uint32_t cmd, void *attr)
         *pin = (struct skep_pin_attr){.kind = EBPF_PROG, .id = PROG, .name = "openat"};
         return 0;
     }
+    if (cmd == SKEP_HANDLE_INFO) {
+        struct skep_handle_attr *info = attr;
+
+        info->memory = 4096;
+        info->frozen = (info->handle & 0xffff) != MAP_PLAIN;
+        return 0;
+    }
     if (cmd == SKEP_UNPIN)
         strcpy(unpinned, ((struct skep_pin_attr *)attr)->name);
     if (cmd == SKEP_KLOG_READ) { /* in two pieces, the second from the middle of a line */
@@ -356,7 +363,9 @@ Test(skepctl, one_map_in_pretty_json)
                            "    \"flags\": 1,\n"
                            "    \"bytes_key\": 4,\n"
                            "    \"bytes_value\": 20,\n"
-                           "    \"max_entries\": 1024\n"
+                           "    \"max_entries\": 1024,\n"
+                           "    \"bytes_memlock\": 4096,\n"
+                           "    \"frozen\": 1\n"
                            "}");
 }
 
@@ -364,12 +373,13 @@ Test(skepctl, map_list)
 {
     cr_assert_eq(run(&noun_map, "list"), 0);
     cr_assert_str_eq(text, "7: hash  name opens  flags 0x0\n"
-                           "\tkey 4B  value 8B  max_entries 1024\n"
+                           "\tkey 4B  value 8B  max_entries 1024  memlock 4096B\n"
                            "8: hash  name files  flags 0x0\n"
-                           "\tkey 16B  value 8B  max_entries 1024\n"
-                           "\tbtf_id 5\n"
+                           "\tkey 16B  value 8B  max_entries 1024  memlock 4096B\n"
+                           "\tbtf_id 5  frozen\n"
                            "9: hash  name wide  flags 0x1\n"
-                           "\tkey 4B  value 20B  max_entries 1024\n");
+                           "\tkey 4B  value 20B  max_entries 1024  memlock 4096B\n"
+                           "\tfrozen\n");
 }
 
 Test(skepctl, link_list)

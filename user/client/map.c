@@ -9,7 +9,31 @@
 
 #include "user/client/client.h"
 
-static void show_json(const struct bpf_map_info *info)
+/* What Linux tells in /proc/self/fdinfo. */
+static int describe(int fd, struct skep_handle_attr *out)
+{
+    *out = (struct skep_handle_attr){.handle = (uint32_t)fd};
+    long result = guest_command(SKEP_HANDLE_INFO, out, sizeof(*out));
+
+    if (result < 0)
+        p_err("can't ask for the map's memory: %s", error_text(result));
+    return result < 0 ? -1 : 0;
+}
+
+static void show_owner_json(const struct skep_handle_attr *more)
+{
+    const char *type = libbpf_bpf_prog_type_str(more->owner_type);
+
+    if (more->owner == SKEP_OWNER_NONE)
+        return;
+    if (type)
+        json_string(json, "owner_prog_type", type);
+    else
+        json_uint(json, "owner_prog_type", more->owner_type);
+    json_bool(json, "owner_jited", more->owner == SKEP_OWNER_JITED);
+}
+
+static void show_json(const struct bpf_map_info *info, const struct skep_handle_attr *more)
 {
     const char *type = libbpf_bpf_map_type_str(info->type);
 
@@ -25,13 +49,29 @@ static void show_json(const struct bpf_map_info *info)
     json_uint(json, "bytes_key", info->key_size);
     json_uint(json, "bytes_value", info->value_size);
     json_uint(json, "max_entries", info->max_entries);
+    json_uint(json, "bytes_memlock", more->memory);
+    show_owner_json(more);
+    json_uint(json, "frozen", more->frozen);
     if (info->btf_id)
         json_uint(json, "btf_id", info->btf_id);
     pins_show(EBPF_MAP, info->id);
     json_end(json, '}');
 }
 
-static void show_plain(const struct bpf_map_info *info)
+static void show_owner_plain(const struct skep_handle_attr *more)
+{
+    const char *type = libbpf_bpf_prog_type_str(more->owner_type);
+
+    if (more->owner == SKEP_OWNER_NONE)
+        return;
+    if (type)
+        printf("\n\towner_prog_type %s  ", type);
+    else
+        printf("\n\towner_prog_type %u  ", more->owner_type);
+    printf("owner%s jited", more->owner == SKEP_OWNER_JITED ? "" : " not");
+}
+
+static void show_plain(const struct bpf_map_info *info, const struct skep_handle_attr *more)
 {
     const char *type = libbpf_bpf_map_type_str(info->type);
 
@@ -43,24 +83,28 @@ static void show_plain(const struct bpf_map_info *info)
     if (*info->name)
         printf("name %s  ", info->name);
     printf("flags 0x%x\n", info->map_flags);
-    printf("\tkey %uB  value %uB  max_entries %u", info->key_size, info->value_size,
-           info->max_entries);
+    printf("\tkey %uB  value %uB  max_entries %u  memlock %lluB", info->key_size, info->value_size,
+           info->max_entries, (unsigned long long)more->memory);
+    show_owner_plain(more);
     pins_show(EBPF_MAP, info->id);
     if (info->btf_id)
         printf("\n\tbtf_id %u", info->btf_id);
+    if (more->frozen)
+        printf("%sfrozen", info->btf_id ? "  " : "\n\t");
     printf("\n");
 }
 
 static int show(int fd)
 {
     struct bpf_map_info info = {0};
+    struct skep_handle_attr more;
 
-    if (handle_info(EBPF_MAP, fd, &info, sizeof(info)))
+    if (handle_info(EBPF_MAP, fd, &info, sizeof(info)) || describe(fd, &more))
         return -1;
     if (json)
-        show_json(&info);
+        show_json(&info, &more);
     else
-        show_plain(&info);
+        show_plain(&info, &more);
     return 0;
 }
 
