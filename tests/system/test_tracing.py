@@ -130,7 +130,8 @@ class TracePipe(unittest.TestCase):
         time.sleep(5)
         idle = self.hits("sched:sched_switch") - second - asking
         self.guest.skepctl("tracepoint", "disable", "sched:sched_switch")
-        self.assertLess(idle, 60, f"in 5 seconds; asking makes {asking}")
+        # A server that its own switches wake makes thousands; a loaded host adds a few tens.
+        self.assertLess(idle, 1000, f"in 5 seconds; asking makes {asking}")
 
     def test_unknown_tracepoint(self):
         """an unknown tracepoint is refused by name"""
