@@ -32,3 +32,15 @@ $(O)/skep-bench: $(BENCH_LINKED) $(BENCH_NATIVE)
 .PHONY: bench
 bench: $(O)/skep-bench $(BENCH_OBJS) ## measure the JIT against native code; PROGRAM=name for one
 	$(Q)$(O)/skep-bench $(O)/bench $(O)/bench/results.json $(PROGRAM)
+
+# ---- in the guest: instructions, counted by QEMU ------------------------------------------------
+
+$(O)/bench/guest/%.bpf.o: tests/bench/guest/%.bpf.c
+	$(call say,BPF,$<)
+	@mkdir -p $(@D)
+	$(Q)$(BPF_CC) $(BPF_CFLAGS) -c -o $@ $<
+
+.PHONY: bench-maps
+bench-maps: $(O)/skep.elf $(O)/initrd.tar $(O)/skepctl $(O)/bench/guest/maps.bpf.o ## guest instructions for lookups in hash tables
+	$(Q)python3 tests/bench/guest/maps.py
+bench: $(if $(PROGRAM),,bench-maps)
