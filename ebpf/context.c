@@ -4,6 +4,9 @@
  */
 #include <stddef.h>
 
+#include <asm/ptrace.h>
+#include <linux/bpf_perf_event.h>
+
 #include "ebpf/base.h"
 #include "ebpf/context.h"
 #include "ebpf/ebpf.h"
@@ -29,9 +32,22 @@ static const struct ctx_field xdp_fields[] = {
 #include "ebpf/contexts.def"
 };
 
+/* Pointers of the view have a member of their name in struct ebpf_skb. */
+#define SKB_MEMBER_CTX_POINTER(field) offsetof(struct ebpf_skb, field)
+#define SKB_MEMBER_CTX_NONE(field)    0
+#define SKB_MEMBER_CTX_READ(field)    offsetof(struct ebpf_skb, view.field)
+#define SKB_MEMBER_CTX_WRITE(field)   offsetof(struct ebpf_skb, view.field)
+#define SKB_ENTRY(field, kind)                                                                     \
+    {offsetof(struct __sk_buff, field), sizeof(((struct __sk_buff *)0)->field),                    \
+     SKB_MEMBER_##kind(field), kind},
+
 static const struct ctx_field skb_fields[] = {
-#define SKB_FIELD(field, kind)                                                                     \
-    {offsetof(struct __sk_buff, field), 4, offsetof(struct ebpf_skb, view.field), kind},
+#define SKB_FIELD(field, filter, classifier) SKB_ENTRY(field, filter)
+#include "ebpf/contexts.def"
+};
+
+static const struct ctx_field classifier_fields[] = {
+#define SKB_FIELD(field, filter, classifier) SKB_ENTRY(field, classifier)
 #include "ebpf/contexts.def"
 };
 
@@ -42,6 +58,8 @@ static const struct ebpf_context contexts[] = {
 
 /* An address within the view must belong to nothing else. */
 _Static_assert(sizeof(struct ebpf_xdp) >= sizeof(struct xdp_md), "the view fits the struct");
+/* Linux's, that the offsets in programs refer to. */
+_Static_assert(sizeof(struct pt_regs) == 21 * 8, "x86-64's registers");
 _Static_assert(sizeof(struct ebpf_skb) >= sizeof(struct __sk_buff), "the view fits the struct");
 
 /* NULL when Skep has no such program type. */
@@ -72,6 +90,8 @@ static const char *field_access(const struct ebpf_context *context, void *ctx, u
 
         if (off < field->offset || off + size > (uint64_t)field->offset + field->size)
             continue;
+        if (field->kind == CTX_NONE)
+            break;
         if (write && field->kind != CTX_WRITE)
             return "this field of the context is read only";
         if (field->kind == CTX_POINTER && size != field->size)
@@ -112,6 +132,10 @@ void ebpf_context_packet(uint32_t prog_type, const void *ctx, uintptr_t *start, 
         const struct ebpf_xdp *xdp = ctx;
         *start = (uintptr_t)(xdp->data_meta ? xdp->data_meta : xdp->data);
         *end = (uintptr_t)xdp->data_end;
+    } else if (prog_type == BPF_PROG_TYPE_SCHED_CLS) {
+        const struct ebpf_skb *skb = ctx;
+        *start = (uintptr_t)skb->data_meta;
+        *end = (uintptr_t)skb->data_end;
     } else if (prog_type == EBPF_PROG_TYPE_MEM) {
         const struct ebpf_mem *mem = ctx;
         *start = (uintptr_t)mem->data;

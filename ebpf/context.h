@@ -12,11 +12,11 @@
 
 struct ebpf_context; /* one program type */
 
-/* The context of socket_filter programs. The view comes first, so that no address within it is
+/* The context of socket_filter and sched_cls programs. The view comes first, so that no address within it is
  * outside this struct. */
 struct ebpf_skb {
     struct __sk_buff view;
-    const uint8_t *data, *data_end;
+    uint8_t *data, *data_end, *data_meta;
 };
 
 /* The context of EBPF_PROG_TYPE_MEM: r1 = data, r2 = data_end - data. */
@@ -24,7 +24,7 @@ struct ebpf_mem {
     uint8_t *data, *data_end;
 };
 
-enum ebpf_ctx_kind { CTX_READ, CTX_WRITE, CTX_POINTER };
+enum ebpf_ctx_kind { CTX_NONE, CTX_READ, CTX_WRITE, CTX_POINTER };
 
 /* Where one access to the context goes. */
 struct ebpf_ctx_slot {

@@ -1,7 +1,7 @@
 /*
  * PROG_TEST_RUN: a program run on data that the caller gives, some number of times, timed. Follows
- * Linux's net/bpf/test_run.c for xdp, socket_filter and raw_tracepoint; a tracepoint takes its
- * record as the context, which Linux has no form for. Called by ebpf_sys() and skep-vm.
+ * Linux's net/bpf/test_run.c for xdp, socket_filter, sched_cls and raw_tracepoint; a tracepoint
+ * takes its record as the context, which Linux has no form for. Called by ebpf_sys() and skep-vm.
  */
 #include <linux/if_packet.h>
 
@@ -144,9 +144,10 @@ static uint32_t packet_type(const uint8_t *frame)
     return __builtin_memcmp(frame, own, sizeof(own)) == 0 ? PACKET_HOST : PACKET_OTHERHOST;
 }
 
-/* What the caller gives of the context, then what follows from the frame. */
+/* What the caller gives of the context, then what follows from the frame, of which the program does
+ * not see the first header bytes. */
 static int skb_context(struct __sk_buff *view, const struct ebpf_test_run *run,
-                       const uint8_t *frame)
+                       const uint8_t *frame, uint32_t header)
 {
     struct __sk_buff given = {0};
 
@@ -158,7 +159,7 @@ static int skb_context(struct __sk_buff *view, const struct ebpf_test_run *run,
     copy_settable(view, &given);
     if (__builtin_memcmp(view, &given, sizeof(given)) != 0)
         return -EINVAL; /* a field that cannot be set is not 0 */
-    view->len = run->data_size_in - ETHERNET_HEADER;
+    view->len = run->data_size_in - header;
     view->pkt_type = packet_type(frame);
     __builtin_memcpy(&view->protocol, frame + 12, sizeof(uint16_t));
     if (view->ifindex == 0)
@@ -168,11 +169,12 @@ static int skb_context(struct __sk_buff *view, const struct ebpf_test_run *run,
     return 0;
 }
 
-/* The packet is a frame; a socket filter sees what follows its Ethernet header, and a header of
- * zeroes comes back. */
-static int run_socket_filter(struct bench *b)
+/* The packet is a frame. A classifier sees all of it; a socket filter what follows its Ethernet
+ * header, and a header of zeroes comes back. */
+static int run_skb(struct bench *b)
 {
     struct ebpf_skb *skb = &b->ctx.skb;
+    uint32_t header = b->prog->type == BPF_PROG_TYPE_SCHED_CLS ? 0 : ETHERNET_HEADER;
     struct __sk_buff out = {0};
     uint8_t *frame;
     int err = take_packet(b), short_data, short_ctx;
@@ -180,12 +182,12 @@ static int run_socket_filter(struct bench *b)
     if (err)
         return err;
     frame = b->buffer + PACKET_HEADROOM;
-    skb->data = frame + ETHERNET_HEADER;
+    skb->data = skb->data_meta = frame + header;
     skb->data_end = frame + b->run->data_size_in;
-    err = skb_context(&skb->view, b->run, frame);
+    err = skb_context(&skb->view, b->run, frame, header);
     if (err || (err = repeat(b, skb, sizeof(*skb))))
         return err;
-    __builtin_memset(frame, 0, ETHERNET_HEADER);
+    __builtin_memset(frame, 0, header);
     copy_settable(&out, &skb->view);
     short_data = give(b->run->data_out, &b->run->data_size_out, frame, b->run->data_size_in);
     short_ctx = give(b->run->ctx_out, &b->run->ctx_size_out, &out, sizeof(out));
@@ -237,8 +239,11 @@ int ebpf_prog_test_run(struct ebpf_prog *prog, struct ebpf_test_run *run)
         uint32_t type;
         int (*run)(struct bench *);
     } types[] = {
-        {BPF_PROG_TYPE_XDP, run_xdp},           {BPF_PROG_TYPE_SOCKET_FILTER, run_socket_filter},
-        {BPF_PROG_TYPE_TRACEPOINT, run_record}, {BPF_PROG_TYPE_RAW_TRACEPOINT, run_record},
+        {BPF_PROG_TYPE_XDP, run_xdp},
+        {BPF_PROG_TYPE_SOCKET_FILTER, run_skb},
+        {BPF_PROG_TYPE_SCHED_CLS, run_skb},
+        {BPF_PROG_TYPE_TRACEPOINT, run_record},
+        {BPF_PROG_TYPE_RAW_TRACEPOINT, run_record},
         {EBPF_PROG_TYPE_MEM, run_mem},
     };
     struct bench b = {.prog = prog, .run = run};

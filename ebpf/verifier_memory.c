@@ -197,16 +197,18 @@ static uint32_t context_limit(const struct verifier *v)
     return v->load->type == BPF_PROG_TYPE_RAW_TRACEPOINT ? RAW_ARGUMENTS_SIZE : RECORD_SIZE_MAX;
 }
 
-/* What a pointer field of struct ebpf_xdp holds. */
+/* What a pointer field of struct ebpf_xdp or struct ebpf_skb holds. */
 static void load_context_pointer(struct verifier *v, const struct ebpf_ctx_slot *slot,
                                  struct reg *to)
 {
     uintptr_t field = (uintptr_t)slot->addr - (uintptr_t)v->scratch;
+    bool xdp = v->load->type == BPF_PROG_TYPE_XDP;
 
     *to = (struct reg){.type = REG_PACKET, .n = scalar_const(0)};
-    if (field == offsetof(struct ebpf_xdp, data_end))
+    if (field == (xdp ? offsetof(struct ebpf_xdp, data_end) : offsetof(struct ebpf_skb, data_end)))
         to->type = REG_PACKET_END;
-    else if (field == offsetof(struct ebpf_xdp, data_meta))
+    else if (field ==
+             (xdp ? offsetof(struct ebpf_xdp, data_meta) : offsetof(struct ebpf_skb, data_meta)))
         to->type = REG_PACKET_META;
 }
 
