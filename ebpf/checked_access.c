@@ -5,6 +5,8 @@
  */
 #include "ebpf/base.h"
 #include "ebpf/context.h"
+#include "ebpf/decode.h"
+#include "ebpf/helpers.h"
 #include "ebpf/interp_checked.h"
 #include "ebpf/map.h"
 #include "ebpf/port.h"
@@ -49,6 +51,15 @@ static bool in_record(const struct checked *c, uint64_t addr, uint64_t size)
     return false;
 }
 
+/* Lent by a helper to the function that it calls back. */
+static bool in_lent(const struct checked *c, uint64_t addr, uint64_t size)
+{
+    for (const struct ebpf_lent *lent = c->run.lent; lent; lent = lent->outer)
+        if (inside((uintptr_t)lent->data, (uintptr_t)lent->data + lent->size, addr, size))
+            return true;
+    return false;
+}
+
 /* The map in reach of the running program that one of whose values holds [addr, addr + size). */
 static struct ebpf_map *owner(const struct checked *c, uint64_t addr, uint64_t size)
 {
@@ -58,15 +69,16 @@ static struct ebpf_map *owner(const struct checked *c, uint64_t addr, uint64_t s
 /* Everything but the context. */
 static bool may_access(struct checked *c, uint64_t addr, uint64_t size, bool write)
 {
-    uintptr_t packet, packet_end;
+    uintptr_t packet = 0, packet_end = 0;
     struct ebpf_map *map;
 
     if (on_stack(c, addr, size))
         return true;
-    ebpf_context_packet(c->run.prog->type, c->run.ctx, &packet, &packet_end);
+    if (c->run.ctx) /* a timer's function has none */
+        ebpf_context_packet(c->run.prog->type, c->run.ctx, &packet, &packet_end);
     if (packet != packet_end && inside(packet, packet_end, addr, size))
         return true;
-    if (in_record(c, addr, size))
+    if (in_record(c, addr, size) || (!write && in_lent(c, addr, size)))
         return true;
     map = owner(c, addr, size);
     if (map && (map->flags & (write ? BPF_F_RDONLY_PROG : BPF_F_WRONLY_PROG)))
@@ -84,7 +96,7 @@ static bool in_context(const struct checked *c, uint64_t addr)
 {
     uintptr_t ctx = (uintptr_t)c->run.ctx;
 
-    return addr >= ctx && addr - ctx < ebpf_context_size(c->context, c->ctx_size);
+    return ctx && addr >= ctx && addr - ctx < ebpf_context_size(c->context, c->ctx_size);
 }
 
 /* Resolves an access that begins in the context. False: it faulted. */
@@ -169,6 +181,53 @@ static bool is_constant_string(struct checked *c, uint64_t addr)
     return checked_fault(c, "the string does not end within its map value");
 }
 
+/* The start of a function that the running program has the address of. */
+static bool is_function(struct checked *c, uint64_t value)
+{
+    const struct ebpf_prog *prog = c->run.prog;
+
+    for (uint32_t pc = 0; pc < prog->nr_insns; pc++)
+        if (prog->decoded[pc].op == OP_LD_IMM64 && prog->insns[pc].src_reg == BPF_PSEUDO_FUNC &&
+            prog->decoded[pc].imm == value)
+            return true;
+    return checked_fault(c, "0x%lx is not a function of the program", (unsigned long)value);
+}
+
+/* size bytes, aligned to align, of one value of a map that programs write. */
+static bool in_value(struct checked *c, uint64_t addr, uint32_t size, uint32_t align)
+{
+    if (!owner(c, addr, size) || addr % align)
+        return checked_fault(c, "0x%lx is not in a map value, aligned to %u", (unsigned long)addr,
+                             align);
+    return may_access(c, addr, size, true);
+}
+
+/* One lock at a time, and nothing is called under it but its own unlock. */
+static bool lock_allows(struct checked *c, const struct ebpf_helper *helper)
+{
+    if (helper->call == helper_spin_unlock)
+        return (c->run.lock && (uintptr_t)c->run.lock == c->reg[1]) ||
+               checked_fault(c, "bpf_spin_unlock of a lock that is not held");
+    return !c->run.lock || checked_fault(c, "function calls are not allowed while holding a lock");
+}
+
+/* What a program made of its dynptr cannot reach further than the program itself. */
+static bool is_dynptr(struct checked *c, uint64_t addr, enum ebpf_arg kind)
+{
+    struct ebpf_dynptr ptr;
+
+    if (addr % sizeof(uint64_t) || !on_stack(c, addr, sizeof(struct bpf_dynptr)))
+        return checked_fault(c, "0x%lx is not a dynptr on the stack", (unsigned long)addr);
+    if (kind == ARG_UNINIT_DYNPTR || kind == ARG_UNINIT_RINGBUF_DYNPTR)
+        return true;
+    __builtin_memcpy(&ptr, (const void *)addr, sizeof(ptr));
+    if (kind == ARG_RINGBUF_DYNPTR)
+        return !ptr.data || is_record(c, (uintptr_t)ptr.data) ||
+               checked_fault(c, "this dynptr is not of a ring buffer's reserved record");
+    return !ptr.data || (may_access(c, (uintptr_t)ptr.data, ptr.size, false) &&
+                         may_access(c, (uintptr_t)ptr.data, ptr.size, true));
+}
+
 static bool has_size(struct checked *c, uint64_t size, bool zero_allowed)
 {
     if (size > INT32_MAX || (size == 0 && !zero_allowed))
@@ -197,14 +256,16 @@ static bool check_argument(struct checked *c, enum ebpf_arg kind, unsigned n,
         /* A bloom filter's peek asks for a value instead of giving one. */
         return may_access(c, value, map->value_size, map->type != BPF_MAP_TYPE_BLOOM_FILTER);
     case ARG_CTX:
-        return value == (uintptr_t)c->run.ctx ||
+        return (c->run.ctx && value == (uintptr_t)c->run.ctx) ||
                checked_fault(c, "0x%lx is not the context", (unsigned long)value);
     case ARG_MEM_OR_NULL:
-        return value == 0 || may_access(c, value, next, false);
+        return value == 0 || next == 0 || may_access(c, value, next, false);
     case ARG_MEM:
         return next == 0 || may_access(c, value, next, false);
     case ARG_UNINIT_MEM:
         return next == 0 || may_access(c, value, next, true);
+    case ARG_UNINIT_MEM_OR_NULL:
+        return value == 0 || next == 0 || may_access(c, value, next, true);
     case ARG_SIZE:
     case ARG_CONST_ALLOC_SIZE:
         return has_size(c, value, false);
@@ -217,13 +278,26 @@ static bool check_argument(struct checked *c, enum ebpf_arg kind, unsigned n,
         return is_constant_string(c, value);
     case ARG_LONG_PTR:
         return may_access(c, value, sizeof(uint64_t), true);
+    case ARG_SPIN_LOCK:
+        return in_value(c, value, sizeof(struct bpf_spin_lock), sizeof(uint32_t));
+    case ARG_TIMER:
+        return in_value(c, value, sizeof(struct bpf_timer), sizeof(uint64_t));
+    case ARG_FUNC:
+        return is_function(c, value);
+    case ARG_STACK_OR_NULL:
+        return value == 0 || on_stack(c, value, 0) ||
+               checked_fault(c, "0x%lx is not on the stack", (unsigned long)value);
+    case ARG_DYNPTR:
+    case ARG_RINGBUF_DYNPTR:
+    case ARG_UNINIT_DYNPTR:
+    case ARG_UNINIT_RINGBUF_DYNPTR:
+        return is_dynptr(c, value, kind);
     case ARG_NONE:
     case ARG_ANYTHING:
     case ARG_VARIADIC:
-        return true;
-    default:
-        return checked_fault(c, "arguments of kind %d are not supported", kind);
+        break;
     }
+    return true;
 }
 
 /* Holds r1 to r5 against the helper's signature. False: the run faulted. */
@@ -240,5 +314,5 @@ bool checked_arguments(struct checked *c, const struct ebpf_helper *helper)
         if (helper->args[n] == ARG_CONST_MAP_PTR)
             map = (const struct ebpf_map *)c->reg[1 + n];
     }
-    return true;
+    return lock_allows(c, helper);
 }

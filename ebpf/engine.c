@@ -16,14 +16,30 @@
 #include "ebpf/port.h"
 #include "ebpf/proof.h"
 
+/* Does it call helpers that call its functions back? The lowering does not know them. */
+static bool has_callbacks(const struct ebpf_prog *prog)
+{
+    for (uint32_t i = 0; i < prog->nr_insns; i++) {
+        const struct ebpf_helper *helper = (const struct ebpf_helper *)prog->decoded[i].imm;
+
+        for (unsigned n = 0; prog->decoded[i].op == OP_CALL_HELPER && n < 5; n++)
+            if (helper->args[n] == ARG_FUNC)
+                return true;
+    }
+    return false;
+}
+
 /* Makes a verified program ready to run in an engine, instead of the one it had. -EINVAL without a
- * proof, -ENOMEM; the program is then as before. Not while it runs. Thread context. */
+ * proof, -EOPNOTSUPP with functions that helpers call back, -ENOMEM; the program is then as before.
+ * Not while it runs. Thread context. */
 int ebpf_engine_prepare(struct ebpf_prog *prog, enum ebpf_engine engine)
 {
     struct ebpf_lowered *lowered = NULL;
     struct ebpf_jit *jit = NULL;
     int err = 0;
 
+    if (engine != EBPF_CHECKED && has_callbacks(prog))
+        return -EOPNOTSUPP;
     if (engine != EBPF_CHECKED) {
         err = prog->proof ? ebpf_lower(prog, prog->proof, LOWER_ALL, &lowered) : -EINVAL;
         if (!err && engine == EBPF_JIT)

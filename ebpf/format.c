@@ -11,7 +11,8 @@
 
 struct output {
     char *buf;
-    uint32_t size, used;
+    uint32_t size;
+    uint32_t used, wanted; /* characters there, and what there would be with room for all */
 };
 
 struct spec {
@@ -23,6 +24,7 @@ struct spec {
 
 static void put(struct output *out, char c)
 {
+    out->wanted++;
     if (out->used + 1 < out->size)
         out->buf[out->used++] = c;
 }
@@ -155,12 +157,13 @@ static void put_argument(struct output *out, struct spec *spec, uint64_t value)
 }
 
 /* Formats fmt (fmt_size bytes with its NUL) into out, cut to size and always terminated. Returns
- * the characters put there, or -EINVAL: no NUL at the end, characters that are not printable ASCII
- * or white space, an unknown conversion, or more conversions than nr_args. Any context. */
+ * the characters that the whole text has, or -EINVAL: no NUL at the end, characters that are not
+ * printable ASCII or white space, an unknown conversion, or more conversions than nr_args. Any
+ * context. */
 long ebpf_format(char *buf, uint32_t size, const char *fmt, uint32_t fmt_size, const uint64_t *args,
                  unsigned nr_args)
 {
-    struct output out = {buf, size, 0};
+    struct output out = {buf, size, 0, 0};
     unsigned used = 0;
     struct spec spec;
 
@@ -182,5 +185,5 @@ long ebpf_format(char *buf, uint32_t size, const char *fmt, uint32_t fmt_size, c
         }
     }
     buf[out.used] = 0;
-    return out.used;
+    return out.wanted;
 }

@@ -13,7 +13,18 @@
 #define TYPES_TRACING                                                                              \
     (TYPE(BPF_PROG_TYPE_TRACEPOINT) | TYPE(BPF_PROG_TYPE_RAW_TRACEPOINT) |                         \
      TYPE(BPF_PROG_TYPE_KPROBE) | TYPE(BPF_PROG_TYPE_PERF_EVENT) | TYPE(EBPF_PROG_TYPE_MEM))
-#define TYPES_SOCKET TYPE(BPF_PROG_TYPE_SOCKET_FILTER)
+#define TYPES_XDP TYPE(BPF_PROG_TYPE_XDP)
+#define TYPES_SKB (TYPE(BPF_PROG_TYPE_SOCKET_FILTER) | TYPE(BPF_PROG_TYPE_SCHED_CLS))
+/* Those that the packet's checksum is of interest to. */
+#define TYPES_PACKET (TYPE(BPF_PROG_TYPE_XDP) | TYPE(BPF_PROG_TYPE_SCHED_CLS))
+/* Those whose links have a cookie. */
+#define TYPES_COOKIE                                                                               \
+    (TYPE(BPF_PROG_TYPE_TRACEPOINT) | TYPE(BPF_PROG_TYPE_KPROBE) | TYPE(BPF_PROG_TYPE_PERF_EVENT))
+/* Linux: check_map_prog_compatibility. An event may come while what it would wait for is held. */
+#define TYPES_TIMER (~TYPES_TRACING | TYPE(EBPF_PROG_TYPE_MEM))
+#define TYPES_LOCK  (TYPES_TIMER & ~TYPE(BPF_PROG_TYPE_SOCKET_FILTER))
+/* fentry and its like, which Skep does not have yet. */
+#define TYPES_FUNCTION TYPE(BPF_PROG_TYPE_TRACING)
 
 #define LICENCE_ANY false
 #define LICENCE_GPL true

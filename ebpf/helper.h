@@ -14,7 +14,7 @@
 enum ebpf_arg {
     ARG_NONE,
     ARG_ANYTHING,
-    ARG_VARIADIC,            /* anything, or never written: trace_printk's r3 to r5 */
+    ARG_VARIADIC, /* anything, or never written: trace_printk's r3 to r5 */
     ARG_CONST_MAP_PTR,
     ARG_MAP_KEY,          /* readable, key_size of the map argument */
     ARG_MAP_VALUE,        /* readable, value_size of the map argument */
@@ -23,18 +23,21 @@ enum ebpf_arg {
     ARG_MEM, /* readable memory; its size is the next argument */
     ARG_MEM_OR_NULL,
     ARG_UNINIT_MEM, /* writable memory; its size is the next argument */
-    ARG_SIZE,       /* > 0 */
+    ARG_UNINIT_MEM_OR_NULL,
+    ARG_SIZE, /* > 0 */
     ARG_SIZE_OR_ZERO,
     ARG_ALLOC_MEM,        /* what ringbuf_reserve returned */
     ARG_CONST_ALLOC_SIZE, /* known constant */
     ARG_CONST_STR,        /* NUL-terminated string in read-only map value */
     ARG_LONG_PTR,         /* writable 8 bytes */
-    ARG_SPIN_LOCK,
-    ARG_TIMER,
-    ARG_FUNC,
-    ARG_STACK_OR_NULL,
-    ARG_DYNPTR,
+    ARG_SPIN_LOCK,        /* struct bpf_spin_lock in a map value */
+    ARG_TIMER,            /* struct bpf_timer in a map value; the map is another argument */
+    ARG_FUNC,             /* a function of the program, from ld_imm64 */
+    ARG_STACK_OR_NULL,    /* handed to the function that is called back */
+    ARG_DYNPTR,           /* struct bpf_dynptr on the stack */
     ARG_UNINIT_DYNPTR,
+    ARG_RINGBUF_DYNPTR, /* one that ringbuf_reserve_dynptr made, and that ends here */
+    ARG_UNINIT_RINGBUF_DYNPTR,
 };
 
 enum ebpf_ret {
@@ -64,6 +67,13 @@ const char *ebpf_helper_name(uint32_t id);
 
 struct ebpf_prog;
 
+/* Memory that a helper lends to the function that it calls back, to read: a key. */
+struct ebpf_lent {
+    const void *data;
+    uint32_t size;
+    const struct ebpf_lent *outer;
+};
+
 /* The run that is under way on this CPU; helpers find their program here. */
 struct ebpf_run {
     struct ebpf_prog *prog;
@@ -77,7 +87,14 @@ struct ebpf_run {
     } records[8]; /* reserved in ring buffers */
     uint32_t nr_records;
     uint32_t ctx_size;
-    uint32_t tail_calls;               /* so far, of verified programs */
+    uint32_t tail_calls; /* so far, of verified programs */
+    /* How the engine calls a function of the program back: its r0, or false when it was stopped
+     * there. NULL: functions are addresses of machine code. */
+    bool (*call)(struct ebpf_run *run, uint64_t function, const uint64_t args[5], uint64_t *r0);
+    const struct ebpf_lent *lent; /* to the functions being called back, innermost first */
+    const void *frame;   /* of the C function that began the run: stack traces start here */
+    uint32_t *lock;      /* the spin lock that it holds; NULL: none */
+    uint64_t lock_saved; /* what port_lock said */
 };
 struct ebpf_run *ebpf_run_current(void);
 

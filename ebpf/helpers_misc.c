@@ -1,8 +1,7 @@
 /*
- * Helpers that ask where and when the program runs, print, compare strings, and read a packet.
+ * Helpers that ask where, when and on what the program runs.
  */
 #include "ebpf/base.h"
-#include "ebpf/context.h"
 #include "ebpf/helpers.h"
 #include "ebpf/port.h"
 
@@ -17,6 +16,12 @@ uint64_t helper_ktime_get_ns(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4,
 
 /* The machine never sleeps, so time since boot is the same. */
 uint64_t helper_ktime_get_boot_ns(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5)
+{
+    return helper_ktime_get_ns(r1, r2, r3, r4, r5);
+}
+
+/* There is no clock that would be cheaper to read. */
+uint64_t helper_ktime_get_coarse_ns(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5)
 {
     return helper_ktime_get_ns(r1, r2, r3, r4, r5);
 }
@@ -38,6 +43,20 @@ uint64_t helper_get_smp_processor_id(uint64_t r1, uint64_t r2, uint64_t r3, uint
 {
     (void)r1, (void)r2, (void)r3, (void)r4, (void)r5;
     return port_cpu_id();
+}
+
+/* All memory is one node's. */
+uint64_t helper_get_numa_node_id(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5)
+{
+    (void)r1, (void)r2, (void)r3, (void)r4, (void)r5;
+    return 0;
+}
+
+/* Address of the running thread's structure, for probe_read_kernel. */
+uint64_t helper_get_current_task(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5)
+{
+    (void)r1, (void)r2, (void)r3, (void)r4, (void)r5;
+    return (uintptr_t)port_current_task();
 }
 
 uint64_t helper_get_current_pid_tgid(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4,
@@ -73,45 +92,16 @@ uint64_t helper_get_attach_cookie(uint64_t r1, uint64_t r2, uint64_t r3, uint64_
     return ebpf_run_current()->cookie;
 }
 
-/* Returns the characters printed, or -EINVAL for a format that Linux refuses. */
-uint64_t helper_trace_printk(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5)
+/* get_func_arg(ctx, n, value): the context of a traced function is its arguments, and in front of
+ * them how many there are. -EINVAL: fewer. */
+uint64_t helper_get_func_arg(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5)
 {
-    const uint64_t args[] = {r3, r4, r5};
-    char line[EBPF_FORMAT_MAX / 2]; /* as much as the stack may take in an interrupt */
-    long len = ebpf_format(line, sizeof(line), (const char *)r1, (uint32_t)r2, args, 3);
-
-    if (len >= 0)
-        port_trace_printk(line, (size_t)len);
-    return (uint64_t)len;
-}
-
-/* strncmp(r1, r3, r2): the sign of the first difference. */
-uint64_t helper_strncmp(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5)
-{
-    const uint8_t *a = (const uint8_t *)r1, *b = (const uint8_t *)r3;
+    const uint64_t *args = (const uint64_t *)r1;
+    uint32_t n = (uint32_t)r2;
 
     (void)r4, (void)r5;
-    for (uint32_t i = 0; i < (uint32_t)r2; i++) {
-        if (a[i] != b[i])
-            return (uint64_t)(int64_t)(a[i] < b[i] ? -1 : 1);
-        if (a[i] == 0)
-            break;
-    }
-    return 0;
-}
-
-/* skb_load_bytes(ctx, offset, to, len). */
-uint64_t helper_skb_load_bytes(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5)
-{
-    const struct ebpf_skb *skb = (const struct ebpf_skb *)r1;
-    uint64_t len = (uint64_t)(skb->data_end - skb->data);
-    uint32_t offset = (uint32_t)r2, size = (uint32_t)r4;
-
-    (void)r5;
-    if ((uint64_t)offset + size > len) {
-        __builtin_memset((void *)r3, 0, size);
-        return (uint64_t)(int64_t)-EFAULT;
-    }
-    __builtin_memcpy((void *)r3, skb->data + offset, size);
+    if (n >= args[-1])
+        return helper_error(-EINVAL);
+    *(uint64_t *)r3 = args[n];
     return 0;
 }

@@ -8,6 +8,7 @@
 #include "ebpf/base.h"
 #include "ebpf/context.h"
 #include "ebpf/decode.h"
+#include "ebpf/helpers.h"
 #include "ebpf/map.h"
 #include "ebpf/port.h"
 #include "ebpf/prog.h"
@@ -28,6 +29,8 @@ static bool call_local(struct checked *c, uint32_t return_pc)
 {
     struct checked_frame *frame = &c->frames[c->depth + 1];
 
+    if (c->run.lock)
+        return checked_fault(c, "function calls are not allowed while holding a lock");
     if (c->depth + 1 == ISA_FRAMES_MAX)
         return checked_fault(c, "the call stack of %u frames is too deep, %u are allowed",
                              ISA_FRAMES_MAX + 1, ISA_FRAMES_MAX);
@@ -55,6 +58,7 @@ static void clobber(struct checked *c)
     __builtin_memset(&c->reg[1], 0, 5 * sizeof(c->reg[0]));
 }
 
+/* False also when a function that the helper called back was stopped. */
 static bool call_helper(struct checked *c, const struct ebpf_helper *helper)
 {
     uint64_t *r = c->reg;
@@ -63,7 +67,7 @@ static bool call_helper(struct checked *c, const struct ebpf_helper *helper)
         return false;
     r[0] = helper->call(r[1], r[2], r[3], r[4], r[5]);
     clobber(c);
-    return true;
+    return c->error == 0;
 }
 
 /* bpf_tail_call(ctx, map, index): *jumped tells whether the frame now belongs to another program;
@@ -103,15 +107,21 @@ static bool leave_loop(struct checked *c)
     return false;
 }
 
+static bool may_exit(struct checked *c)
+{
+    return !c->run.lock || checked_fault(c, "bpf_spin_unlock is missing: a lock is held at exit");
+}
+
 /* Sign extension of what a load gave. */
 #define EXTEND(type, value) ((uint64_t)(int64_t)(type)(value))
 
-/* Runs from the entry of the outermost frame to its exit. False: the run faulted. */
-static bool execute(struct checked *c)
+/* Runs from slot pc, the entry of the frame at c->depth, to that frame's exit. False: the run
+ * faulted. */
+static bool execute(struct checked *c, uint32_t pc)
 {
     uint64_t *r = c->reg, value;
     const struct ebpf_decoded *code = c->run.prog->decoded;
-    uint32_t pc = 0;
+    const uint32_t outermost = c->depth;
     bool ok = true, jumped;
     void *mem;
 
@@ -215,8 +225,8 @@ static bool execute(struct checked *c)
             code = c->run.prog->decoded;
             break;
         case OP_EXIT:
-            if (c->depth == 0)
-                return true;
+            if (c->depth == outermost)
+                return may_exit(c);
             pc = return_local(c);
             code = c->run.prog->decoded;
             break;
@@ -228,25 +238,63 @@ static bool execute(struct checked *c)
     return false;
 }
 
-int checked_run(struct checked *c, uint64_t *result)
+/* struct ebpf_run's call: a frame on top of that of the helper's caller. */
+static bool call_back(struct ebpf_run *run, uint64_t function, const uint64_t args[5], uint64_t *r0)
 {
-    struct ebpf_prog *prog = c->run.prog;
+    struct checked *c = CONTAINER_OF(run, struct checked, run);
+    uint64_t saved[ISA_REGISTERS];
+    uint32_t pc = c->pc;
 
+    __builtin_memcpy(saved, c->reg, sizeof(saved));
+    if (!call_local(c, pc))
+        return false;
+    __builtin_memcpy(&c->reg[1], args, 5 * sizeof(args[0]));
+    if (!execute(c, (uint32_t)function))
+        return false;
+    *r0 = c->reg[0];
+    return_local(c);
+    __builtin_memcpy(c->reg, saved, sizeof(saved));
+    c->pc = pc;
+    return true;
+}
+
+static void begin(struct checked *c)
+{
     __builtin_memset(c->reg, 0, sizeof(c->reg));
     c->depth = c->tail_calls = 0;
-    c->budget = prog->budget;
-    c->reserve = prog->budget / 16;
+    c->budget = c->run.prog->budget;
+    c->reserve = c->budget / 16;
     c->error = 0;
+    c->run.call = call_back;
     enter_frame(c);
-    c->reg[1] = (uintptr_t)c->run.ctx;
-    if (prog->type == EBPF_PROG_TYPE_MEM) {
-        uintptr_t start, end;
+}
 
-        ebpf_context_packet(prog->type, c->run.ctx, &start, &end);
-        c->reg[1] = start;
-        c->reg[2] = end - start;
-    }
-    if (execute(c))
+static int end(struct checked *c, bool ok, uint64_t *result)
+{
+    ebpf_lock_release(&c->run);
+    c->run.lent = NULL;
+    if (ok)
         *result = c->reg[0];
     return c->error;
+}
+
+int checked_run(struct checked *c, uint64_t *result)
+{
+    begin(c);
+    c->reg[1] = (uintptr_t)c->run.ctx;
+    if (c->run.prog->type == EBPF_PROG_TYPE_MEM) {
+        uintptr_t first, last;
+
+        ebpf_context_packet(c->run.prog->type, c->run.ctx, &first, &last);
+        c->reg[1] = first;
+        c->reg[2] = last - first;
+    }
+    return end(c, execute(c, 0), result);
+}
+
+int checked_call(struct checked *c, uint64_t function, const uint64_t args[5], uint64_t *result)
+{
+    begin(c);
+    __builtin_memcpy(&c->reg[1], args, 5 * sizeof(args[0]));
+    return end(c, execute(c, (uint32_t)function), result);
 }

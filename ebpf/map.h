@@ -31,6 +31,13 @@ enum {
     MAP_BATCH_ALL = 15,
 };
 
+/* An element as a program that walks the map sees it. */
+struct ebpf_element {
+    const void *key;
+    void *value;    /* this CPU's */
+    uint32_t index; /* arrays: what key points at */
+};
+
 struct ebpf_map_ops {
     uint32_t type;    /* BPF_MAP_TYPE_* */
     const char *name; /* "hash" */
@@ -73,6 +80,11 @@ struct ebpf_map_ops {
     /* Arrays and hash tables: the value at a place from 0 to max_entries - 1, in no order; NULL:
      * none there. Not for the values of all CPUs. */
     void *(*value_at)(struct ebpf_map *map, uint32_t place);
+    /* Types that programs walk, and that may hold timers: the element at a place from 0 to
+     * max_entries - 1, in no order; the element that an address lies in the value of. False: none.
+     */
+    bool (*element_at)(struct ebpf_map *map, uint32_t place, struct ebpf_element *out);
+    bool (*element_of)(struct ebpf_map *map, uintptr_t addr, struct ebpf_element *out);
     /* Maps whose elements are objects. Clients write handles, of kind holds, and read ids. Whoever
      * updates or removes puts *old (NULL: none) afterwards, outside of the lock. Maps of maps:
      * lookup gives the struct ebpf_map itself; inner_at the map at a place, in no order, or NULL.
@@ -125,6 +137,7 @@ struct ebpf_map {
      * is written or removed and when the map is no longer used. It leaves zeros there. */
     void (*value_ends)(struct ebpf_map *map, void *value);
     uint64_t bytes; /* what it is accounted for */
+    struct ebpf_timer *timers; /* in its values (helpers_timer.c) */
     void *impl;     /* the type's own state */
 };
 

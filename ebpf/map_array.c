@@ -172,6 +172,23 @@ static bool owns(struct ebpf_map *map, uintptr_t addr, size_t len)
            offset % array->stride <= map->value_size - len;
 }
 
+static bool element_at(struct ebpf_map *map, uint32_t place, struct ebpf_element *out)
+{
+    out->index = place;
+    out->key = &out->index;
+    out->value = map->ops->lookup(map, &place);
+    return out->value != NULL;
+}
+
+static bool element_of(struct ebpf_map *map, uintptr_t addr, struct ebpf_element *out)
+{
+    const struct array *array = map->impl;
+    uint64_t offset = addr - (uintptr_t)array->data;
+
+    return offset < array->size &&
+           element_at(map, (uint32_t)(offset / (array->stride * array->values)), out);
+}
+
 const struct ebpf_map_ops ebpf_map_array = {
     .type = BPF_MAP_TYPE_ARRAY,
     .name = "array",
@@ -187,6 +204,8 @@ const struct ebpf_map_ops ebpf_map_array = {
     .elements = elements,
     .owns = owns,
     .value_at = value_at,
+    .element_at = element_at,
+    .element_of = element_of,
 };
 
 const struct ebpf_map_ops ebpf_map_percpu_array = {
@@ -203,4 +222,6 @@ const struct ebpf_map_ops ebpf_map_percpu_array = {
     .remove = remove_element,
     .next_key = ebpf_map_next_index,
     .owns = owns,
+    .element_at = element_at,
+    .element_of = element_of,
 };

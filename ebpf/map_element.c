@@ -37,7 +37,7 @@ static void put_around(struct ebpf_map *map, uint8_t *value, const void *from, s
  * was set ends. Under the lock. */
 void ebpf_map_put_value(struct ebpf_map *map, void *value, const void *from, size_t size)
 {
-    if (map->lock_offset < 0 && map->timer_offset < 0)
+    if (map->lock_offset < 0 && map->timer_offset < 0 && map->value_ends == NULL)
         __builtin_memcpy(value, from, size);
     else
         put_around(map, value, from, size);

@@ -429,6 +429,37 @@ static void *value_at(struct ebpf_map *map, uint32_t index)
     return e != NULL && e->state != FREE ? value_of(hash, e) : NULL;
 }
 
+static void fill_element(struct hash *hash, struct element *e, struct ebpf_element *out)
+{
+    out->key = e->key;
+    out->value =
+        (uint8_t *)value_of(hash, e) + (hash->values > 1 ? port_cpu_id() * hash->stride : 0);
+}
+
+static bool element_at(struct ebpf_map *map, uint32_t place, struct ebpf_element *out)
+{
+    struct hash *hash = map->impl;
+    struct element *e = ebpf_pool_block(&hash->pool, place);
+
+    if (e == NULL || e->state == FREE)
+        return false;
+    fill_element(hash, e, out);
+    return true;
+}
+
+static bool element_of(struct ebpf_map *map, uintptr_t addr, struct ebpf_element *out)
+{
+    struct hash *hash = map->impl;
+    uint64_t offset;
+    struct element *e;
+
+    if (!ebpf_pool_offset(&hash->pool, addr, &offset) || offset < hash->value_offset)
+        return false;
+    e = (struct element *)(addr - offset);
+    fill_element(hash, e, out);
+    return e->state != FREE;
+}
+
 #define HASH_OPS(map_type, map_name, ...)                                                          \
     const struct ebpf_map_ops ebpf_map_##map_name = {.type = map_type,                             \
                                                      .name = #map_name,                            \
@@ -447,6 +478,8 @@ static void *value_at(struct ebpf_map *map, uint32_t index)
                                                      .read_buckets = read_buckets,                 \
                                                      .owns = owns,                                 \
                                                      .value_at = value_at,                         \
+                                                     .element_at = element_at,                     \
+                                                     .element_of = element_of,                     \
                                                      __VA_ARGS__}
 
 HASH_OPS(BPF_MAP_TYPE_HASH, hash);

@@ -36,6 +36,15 @@ uint64_t port_time_ns(void); /* CLOCK_MONOTONIC since boot */
 uint32_t port_cpu_id(void);
 uint64_t port_random(void);
 
+/* Timers. fire is called once, at the deadline (port_time_ns) or soon after, with everything kept
+ * out as by port_lock; it may start its timer again. start moves a timer that is started already;
+ * cancel says whether it was, and fire is not called any more. create: NULL when out of memory. */
+struct port_timer;
+struct port_timer *port_timer_create(void (*fire)(void *arg), void *arg);
+void port_timer_start(struct port_timer *timer, uint64_t deadline_ns);
+bool port_timer_cancel(struct port_timer *timer);
+void port_timer_free(struct port_timer *timer); /* one that is not started */
+
 /* Keeps programs, interrupts and other threads out; short sections only; does not nest with
  * itself except by passing the saved state back in reverse order. */
 uint64_t port_lock(void);
@@ -52,6 +61,7 @@ int port_write_safe(void *dst, const void *src, size_t n);
 
 uint64_t port_pid_tgid(void); /* tgid << 32 | tid of the running thread */
 void port_comm(char comm[16]);
+const void *port_current_task(void); /* the running thread's structure */
 
 /* One formatted line for the trace pipe; text need not end in a newline. */
 void port_trace_printk(const char *text, size_t len);

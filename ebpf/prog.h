@@ -104,6 +104,11 @@ int ebpf_prog_run(struct ebpf_prog *prog, void *ctx, uint32_t ctx_size, uint64_t
 int ebpf_prog_run_repeated(struct ebpf_prog *prog, void *ctx, uint32_t ctx_size, uint32_t times,
                            uint64_t limit_ns, uint64_t *result, uint64_t *ns);
 
+/* One function of it, for timers. */
+struct ebpf_lent;
+int ebpf_prog_call(struct ebpf_prog *prog, uint64_t function, const uint64_t args[5],
+                   const struct ebpf_lent *lent);
+
 /* PROG_TEST_RUN. What is passed in is copied; the out buffers are the caller's. */
 struct ebpf_test_run {
     const void *data_in; /* packet (xdp, socket_filter), memory (mem) */

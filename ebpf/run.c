@@ -81,26 +81,43 @@ static int run_times(struct checked *c, struct ebpf_prog *prog, uint32_t times, 
     return err;
 }
 
+/* The innermost run from now on. */
+static struct checked *begin_run(struct cpu_runs *cpu, const struct ebpf_run *run)
+{
+    struct checked *c = &cpu->runs[cpu->depth++];
+
+    c->run = *run;
+    c->run.outer = cpu->current;
+    c->context = ebpf_context_get(run->prog->type);
+    cpu->current = &c->run;
+    return c;
+}
+
+static void end_run(struct cpu_runs *cpu)
+{
+    cpu->current = cpu->current->outer;
+    cpu->depth--;
+}
+
 static int run_on_cpu(struct cpu_runs *cpu, struct ebpf_prog *prog, void *ctx, uint32_t ctx_size,
                       uint64_t cookie, uint32_t times, uint64_t *result)
 {
-    struct checked *c = &cpu->runs[cpu->depth++];
+    struct checked *c = begin_run(cpu, &(struct ebpf_run){.prog = prog,
+                                                          .ctx = ctx,
+                                                          .ctx_size = ctx_size,
+                                                          .cookie = cookie,
+                                                          .frame = __builtin_frame_address(0)});
     uint64_t start;
     uint32_t done;
     int err;
 
-    c->run = (struct ebpf_run){
-        .prog = prog, .ctx = ctx, .ctx_size = ctx_size, .cookie = cookie, .outer = cpu->current};
-    c->context = ebpf_context_get(prog->type);
     c->ctx_size = ctx_size;
-    cpu->current = &c->run;
     start = port_time_ns();
     err = run_times(c, prog, times, &done, result);
     prog->run_time_ns += port_time_ns() - start;
     if (err)
         note_fault(prog, c);
-    cpu->current = c->run.outer;
-    cpu->depth--;
+    end_run(cpu);
     prog->run_cnt += done;
     totals.runs += done;
     return err;
@@ -153,5 +170,31 @@ int ebpf_prog_run_repeated(struct ebpf_prog *prog, void *ctx, uint32_t ctx_size,
             batch *= 2;
     }
     *ns = prog->run_time_ns - first;
+    return err;
+}
+
+/* Calls one function of a program, which may be under way itself: a timer's. lent (may be NULL) is
+ * what the function may read of the caller's. 0; -EBUSY when no more runs fit on this CPU; -EFAULT
+ * or -ELOOP as ebpf_prog_run. Interrupt context. */
+int ebpf_prog_call(struct ebpf_prog *prog, uint64_t function, const uint64_t args[5],
+                   const struct ebpf_lent *lent)
+{
+    struct cpu_runs *cpu = &cpus[port_cpu_id()];
+    struct checked *c;
+    uint64_t start = port_time_ns(), result;
+    int err;
+
+    if (cpu->depth == RUNS_MAX)
+        return -EBUSY;
+    c = begin_run(
+        cpu, &(struct ebpf_run){.prog = prog, .lent = lent, .frame = __builtin_frame_address(0)});
+    c->ctx_size = 0;
+    err = checked_call(c, function, args, &result);
+    ebpf_ringbuf_discard_all(&c->run);
+    if (err)
+        note_fault(prog, c);
+    end_run(cpu);
+    prog->run_time_ns += port_time_ns() - start;
+    totals.runs++;
     return err;
 }

@@ -271,6 +271,10 @@ static bool check_map(struct verifier *v, const struct call *c)
         fits = map->type == BPF_MAP_TYPE_RINGBUF;
     else if (text_equal(name, "tail_call"))
         fits = map->type == BPF_MAP_TYPE_PROG_ARRAY;
+    else if (text_equal(name, "perf_event_output"))
+        fits = map->type == BPF_MAP_TYPE_PERF_EVENT_ARRAY;
+    else if (text_equal(name, "get_stackid"))
+        fits = map->type == BPF_MAP_TYPE_STACK_TRACE;
     else if (text_equal(name, "map_push_elem") || text_equal(name, "map_pop_elem") ||
              text_equal(name, "map_peek_elem"))
         fits = map->ops->push != NULL;
@@ -362,6 +366,14 @@ static void clobber(struct verifier *v)
         reg_now(v, r)->type = REG_NONE;
 }
 
+static bool forget_packet(struct verifier *v, struct reg *reg, void *arg)
+{
+    (void)v, (void)arg;
+    if (reg->type == REG_PACKET || reg->type == REG_PACKET_META || reg->type == REG_PACKET_END)
+        reg_set_unknown(reg);
+    return true;
+}
+
 bool helper_step(struct verifier *v, const struct ebpf_decoded *insn)
 {
     struct call c = {.helper = (const struct ebpf_helper *)insn->imm};
@@ -382,6 +394,8 @@ bool helper_step(struct verifier *v, const struct ebpf_decoded *insn)
         regs_visit(v, forget_ref, &c.ref);
     }
     clobber(v);
+    if (starts_with(c.helper->name, "xdp_adjust_"))
+        regs_visit(v, forget_packet, NULL);
     if (insn->op == OP_TAIL_CALL)
         reg_set_unknown(reg_now(v, 0)); /* it goes on here when there is no such program */
     else if (!set_result(v, &c))

@@ -17,6 +17,7 @@
 #include "kernel/random.h"
 #include "kernel/string.h"
 #include "kernel/thread.h"
+#include "kernel/timer.h"
 #include "kernel/trace_pipe.h"
 
 /* All threads belong to the one process there is. */
@@ -110,6 +111,50 @@ uint64_t port_random(void)
     return number;
 }
 
+/* ---- timers -------------------------------------------------------------------------------- */
+
+struct port_timer {
+    struct timer timer;
+    void (*fire)(void *arg);
+    void *arg;
+};
+
+static void timer_fired(struct timer *timer, void *arg)
+{
+    struct port_timer *t = arg;
+
+    (void)timer;
+    t->fire(t->arg);
+}
+
+struct port_timer *port_timer_create(void (*fire)(void *arg), void *arg)
+{
+    struct port_timer *t = kzalloc(sizeof(*t));
+
+    if (t) {
+        t->timer.fire = timer_fired;
+        t->timer.arg = t;
+        t->fire = fire;
+        t->arg = arg;
+    }
+    return t;
+}
+
+void port_timer_start(struct port_timer *timer, uint64_t deadline_ns)
+{
+    timer_set(&timer->timer, deadline_ns);
+}
+
+bool port_timer_cancel(struct port_timer *timer)
+{
+    return timer_cancel(&timer->timer);
+}
+
+void port_timer_free(struct port_timer *timer)
+{
+    kfree(timer);
+}
+
 /* ---- exclusion ---------------------------------------------------------------------------- */
 
 uint64_t port_lock(void)
@@ -143,6 +188,11 @@ void port_comm(char comm[16])
 {
     _Static_assert(THREAD_NAME_SIZE == 16, "a thread's name is Linux's comm");
     string_copy(comm, thread_current()->name, 16);
+}
+
+const void *port_current_task(void)
+{
+    return thread_current();
 }
 
 /* ---- output ------------------------------------------------------------------------------- */

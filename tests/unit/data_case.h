@@ -4,7 +4,8 @@
  *     == name: the rule that the case checks
  *     -- SECTION [value]      the value may also be the lines that follow
  *
- * Sections: type (mem unless said), maps (a line each: TYPE KEY VALUE ENTRIES [FLAGS]), budget,
+ * Sections: type (mem unless said), maps (a line each: TYPE KEY VALUE ENTRIES [FLAGS] ["TEXT"],
+ * the first value, and the map is then frozen), budget,
  * license (GPL unless said), engines (checked: what no verifier would let through), asm or raw
  * (hex, slots in order), mem (hex; the packet for xdp and socket_filter), ctx (hex). Then what must
  * come of it: result (r0, 64 bits), after (memory then, hex), trace (what was printed), or error (a

@@ -14,7 +14,8 @@
 #include "tests/unit/naive_proof.h"
 #include "user/vm/host_port.h"
 
-#define LOG_SIZE 4096u
+#define LOG_SIZE   4096u
+#define GROWTH_MAX 512u /* bytes that a program may make its packet longer by */
 
 #define FAIL(why, size, ...) (snprintf(why, size, __VA_ARGS__), -1)
 
@@ -40,6 +41,24 @@ static const struct ebpf_map_ops *ops_by_name(const char *name)
     return NULL;
 }
 
+/* The first value of a map becomes the text between the line's quotes, and the map is frozen. */
+static bool fill(struct ebpf_map *map, const char *line)
+{
+    const char *end = strchr(line, '\n'), *open = strchr(line, '"'), *close;
+    char value[256] = "";
+    uint32_t key = 0;
+
+    if (!open || (end && open > end))
+        return true;
+    close = strchr(open + 1, '"');
+    if (!close || (end && close > end) || close - open > map->value_size ||
+        map->value_size > sizeof(value))
+        return false;
+    memcpy(value, open + 1, (size_t)(close - open) - 1);
+    map->frozen = true;
+    return ebpf_map_write(map, &key, value, 0) == 0;
+}
+
 int data_make_maps(const char *text, struct ebpf_map **maps)
 {
     int n = 0;
@@ -60,7 +79,7 @@ int data_make_maps(const char *text, struct ebpf_map **maps)
         attr.max_entries = entries;
         attr.map_flags = flags;
         snprintf(attr.map_name, sizeof(attr.map_name), "map%d", n);
-        if (ebpf_map_create(&attr, NULL, &maps[n]))
+        if (ebpf_map_create(&attr, NULL, &maps[n]) || !fill(maps[n], text))
             return -1;
         n++;
         text += strcspn(text, "\n");
@@ -114,9 +133,9 @@ static int run_loaded(const struct data_case *c, struct ebpf_prog *prog, char *w
     if (c->mem.given) {
         run.data_in = c->mem.bytes;
         run.data_size_in = c->mem.size;
-        out = malloc(c->mem.size + 1);
+        out = malloc(c->mem.size + GROWTH_MAX);
         run.data_out = out;
-        run.data_size_out = c->mem.size;
+        run.data_size_out = c->mem.size + GROWTH_MAX;
     }
     if (c->ctx.given) {
         run.ctx_in = c->ctx.bytes;

@@ -25,7 +25,7 @@ UNIT_cmdline    := kernel/cmdline.c kernel/text.c kernel/printk.c kernel/format.
 MARSHAL := ebpf/marshal.c ebpf/marshal_rules.c ebpf/marshal_message.c
 UNIT_marshal := $(MARSHAL)
 # The engine alone, on the host's port.
-ENGINE_ALONE := $(wildcard ebpf/*.c) user/vm/host_port.c user/vm/host_events.c
+ENGINE_ALONE := $(wildcard ebpf/*.c) user/vm/host_port.c user/vm/host_events.c user/vm/host_timers.c
 UNIT_map := $(ENGINE_ALONE)
 UNIT_map_events := $(ENGINE_ALONE)
 UNIT_map_rules := $(ENGINE_ALONE)

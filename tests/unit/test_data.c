@@ -23,15 +23,20 @@
     F(alu32)                                                                                       \
     F(alu64)                                                                                       \
     F(atomic)                                                                                      \
+    F(callback)                                                                                    \
     F(call)                                                                                        \
     F(context)                                                                                     \
+    F(dynptr)                                                                                      \
     F(extend)                                                                                      \
     F(helper)                                                                                      \
     F(jump)                                                                                        \
+    F(lock)                                                                                        \
     F(map_type)                                                                                    \
     F(memory)                                                                                      \
+    F(packet)                                                                                      \
     F(refuse)                                                                                      \
-    F(socket_filter)
+    F(socket_filter)                                                                               \
+    F(string)
 
 static struct data_case *cases; /* all of them */
 

@@ -768,3 +768,280 @@ Test(engine, random_bytes)
         }
     }
 }
+
+/* ---- timers --------------------------------------------------------------------------------- */
+
+/* A timer at the start of element 0 of a map of 24-byte values; its function adds the element's key
+ * plus one to what stands behind it. start: what the program does once it has its timer. */
+#define TIMER_PROGRAM(start)                                                                       \
+    "*(u32 *)(r10 -4) = 0\n"                                                                       \
+    "r1 = map[idx:0]\nr2 = r10\nr2 += -4\ncall bpf_map_lookup_elem\n"                              \
+    "r6 = r0\n"                                                                                    \
+    "r1 = r6\nr2 = map[idx:0]\nr3 = 1\ncall bpf_timer_init\n"                                      \
+    "if r0 != 0 goto end\n"                                                                        \
+    "r1 = r6\nr2 = subprog[fired]\ncall bpf_timer_set_callback\n"                                  \
+    "if r0 != 0 goto end\n" start "end:\n"                                                         \
+    "exit\n"                                                                                       \
+    "fired:\n"                                                                                     \
+    "r4 = *(u32 *)(r2 +0)\nr4 += 1\n"                                                              \
+    "r5 = *(u64 *)(r3 +16)\nr5 += r4\n*(u64 *)(r3 +16) = r5\n"                                     \
+    "r0 = 0\n"                                                                                     \
+    "exit"
+
+#define START "r1 = r6\nr2 = 1000\nr3 = 0\ncall bpf_timer_start\n"
+
+/* A map that a client holds, with element 0. */
+static struct ebpf_map *timer_map(uint32_t type)
+{
+    struct ebpf_map *map = make_map(type, 4, 24, 4);
+    uint64_t value[3] = {0};
+    uint32_t key = 0;
+
+    ebpf_object_use(&map->object);
+    cr_assert_eq(ebpf_map_write(map, &key, value, 0), 0);
+    return map;
+}
+
+static void end_timer_map(struct ebpf_map *map)
+{
+    ebpf_object_unuse(&map->object);
+    ebpf_map_put(map);
+}
+
+static uint64_t fired(struct ebpf_map *map)
+{
+    uint64_t value[3];
+    uint32_t key = 0;
+
+    cr_assert_eq(ebpf_map_read(map, &key, value, 0), 0);
+    return value[2];
+}
+
+static uint64_t result_of(struct ebpf_prog *prog)
+{
+    uint64_t result;
+
+    cr_expect_eq(run(prog, &result), 0, "%s", prog->last_fault);
+    return result;
+}
+
+Test(engine, timer_calls_its_function_once)
+{
+    static const uint32_t types[] = {BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_LRU_HASH};
+
+    for (unsigned i = 0; i < 3; i++) {
+        struct ebpf_map *map = timer_map(types[i]);
+        struct ebpf_prog *prog = load_with_map(EBPF_PROG_TYPE_MEM, TIMER_PROGRAM(START), map);
+
+        cr_expect_eq(result_of(prog), 0);
+        cr_expect_eq(host_timers_run(0), 0);
+        cr_expect_eq(fired(map), 0);
+        cr_expect_eq(host_timers_run(UINT64_MAX), 1);
+        cr_expect_eq(fired(map), 1);
+        cr_expect_eq(host_timers_run(UINT64_MAX), 0);
+        cr_expect_eq((int64_t)result_of(prog), -EBUSY, "a timer is initialised once");
+        ebpf_prog_put(prog);
+        end_timer_map(map);
+    }
+}
+
+/* The timer holds the program that its function is of. */
+Test(engine, timer_outlives_the_programs_handle)
+{
+    struct ebpf_map *map = timer_map(BPF_MAP_TYPE_HASH);
+    struct ebpf_prog *prog = load_with_map(EBPF_PROG_TYPE_MEM, TIMER_PROGRAM(START), map);
+
+    cr_expect_eq(result_of(prog), 0);
+    ebpf_prog_put(prog);
+    cr_expect_eq(host_timers_run(UINT64_MAX), 1);
+    cr_expect_eq(fired(map), 1);
+    end_timer_map(map);
+}
+
+Test(engine, timer_starts_itself_again)
+{
+    struct ebpf_map *map = make_map(BPF_MAP_TYPE_ARRAY, 4, 24, 1);
+    struct ebpf_prog *prog;
+
+    ebpf_object_use(&map->object);
+    prog = load_with_map(EBPF_PROG_TYPE_MEM,
+                         "r1 = map[idx:0][0]+0\nr2 = map[idx:0]\nr3 = 1\ncall bpf_timer_init\n"
+                         "r1 = map[idx:0][0]+0\nr2 = subprog[fired]\ncall bpf_timer_set_callback\n"
+                         "r1 = map[idx:0][0]+0\nr2 = 5\nr3 = 0\ncall bpf_timer_start\n"
+                         "exit\n"
+                         "fired:\n"
+                         "r5 = *(u64 *)(r3 +16)\nr5 += 1\n*(u64 *)(r3 +16) = r5\n"
+                         "r0 = 0\nif r5 > 3 goto last\n"
+                         "r1 = r3\nr2 = 5\nr3 = 0\ncall bpf_timer_start\n"
+                         "last:\nexit",
+                         map);
+    cr_expect_eq(result_of(prog), 0);
+    cr_expect_eq(host_timers_run(UINT64_MAX), 4);
+    cr_expect_eq(fired(map), 4);
+    ebpf_prog_put(prog);
+    end_timer_map(map);
+}
+
+/* From its own function a timer is not cancelled; its element may be deleted. */
+Test(engine, timer_in_its_own_function)
+{
+    struct ebpf_map *map = timer_map(BPF_MAP_TYPE_HASH);
+    struct ebpf_prog *prog =
+        load_with_map(EBPF_PROG_TYPE_MEM,
+                      "*(u32 *)(r10 -4) = 0\n"
+                      "r1 = map[idx:0]\nr2 = r10\nr2 += -4\ncall bpf_map_lookup_elem\nr6 = r0\n"
+                      "r1 = r6\nr2 = map[idx:0]\nr3 = 1\ncall bpf_timer_init\n"
+                      "r1 = r6\nr2 = subprog[fired]\ncall bpf_timer_set_callback\n"
+                      "r1 = r6\nr2 = 5\nr3 = 0\ncall bpf_timer_start\n"
+                      "exit\n"
+                      "fired:\n"
+                      "r6 = r2\nr1 = r3\ncall bpf_timer_cancel\n"
+                      "*(u64 *)(r10 -8) = 0\nif r0 != -35 goto wrong\n"
+                      "r1 = map[idx:0]\nr2 = r6\ncall bpf_map_delete_elem\n"
+                      "wrong:\n"
+                      "r0 = 0\nexit",
+                      map);
+    uint64_t value[3];
+    uint32_t key = 0;
+
+    cr_expect_eq(result_of(prog), 0);
+    cr_expect_eq(host_timers_run(UINT64_MAX), 1);
+    cr_expect_eq(ebpf_map_read(map, &key, value, 0), -ENOENT);
+    ebpf_prog_put(prog);
+    end_timer_map(map);
+}
+
+Test(engine, timer_ends_with_its_element)
+{
+    struct ebpf_map *map = timer_map(BPF_MAP_TYPE_HASH);
+    struct ebpf_prog *prog = load_with_map(EBPF_PROG_TYPE_MEM, TIMER_PROGRAM(START), map);
+    uint64_t value[3] = {0};
+    uint32_t key = 0;
+
+    cr_expect_eq(result_of(prog), 0);
+    cr_expect_eq(ebpf_map_remove(map, &key), 0);
+    cr_expect_eq(host_timers_run(UINT64_MAX), 0);
+    cr_expect_eq(ebpf_map_write(map, &key, value, 0), 0);
+    cr_expect_eq(result_of(prog), 0);
+    cr_expect_eq(ebpf_map_write(map, &key, value, 0), 0);
+    cr_expect_eq(host_timers_run(UINT64_MAX), 0, "an update ends it too");
+    ebpf_prog_put(prog);
+    end_timer_map(map);
+}
+
+/* The map's last user is gone, the program is still loaded. */
+Test(engine, timer_ends_with_the_maps_users)
+{
+    struct ebpf_map *map = timer_map(BPF_MAP_TYPE_HASH);
+    struct ebpf_prog *prog = load_with_map(EBPF_PROG_TYPE_MEM, TIMER_PROGRAM(START), map);
+
+    cr_expect_eq(result_of(prog), 0);
+    ebpf_object_unuse(&map->object);
+    cr_expect_eq(host_timers_run(UINT64_MAX), 0);
+    cr_expect_eq((int64_t)result_of(prog), -EPERM, "nor is there a new one");
+    ebpf_prog_put(prog);
+    ebpf_map_put(map);
+}
+
+Test(engine, timer_cancel)
+{
+    struct ebpf_map *map = timer_map(BPF_MAP_TYPE_HASH);
+    struct ebpf_prog *started = load_with_map(
+        EBPF_PROG_TYPE_MEM, TIMER_PROGRAM(START "r1 = r6\ncall bpf_timer_cancel\n"), map);
+    uint32_t key = 0;
+    uint64_t value[3] = {0};
+    struct ebpf_prog *idle, *again;
+
+    cr_expect_eq(result_of(started), 1);
+    cr_expect_eq(host_timers_run(UINT64_MAX), 0);
+    ebpf_map_write(map, &key, value, 0);
+    idle =
+        load_with_map(EBPF_PROG_TYPE_MEM, TIMER_PROGRAM("r1 = r6\ncall bpf_timer_cancel\n"), map);
+    cr_expect_eq(result_of(idle), 0);
+    ebpf_map_write(map, &key, value, 0);
+    again = load_with_map(EBPF_PROG_TYPE_MEM,
+                          TIMER_PROGRAM("r1 = r6\ncall bpf_timer_cancel\n" START), map);
+    cr_expect_eq((int64_t)result_of(again), -EINVAL, "a cancelled timer has no function");
+    ebpf_prog_put(started);
+    ebpf_prog_put(idle);
+    ebpf_prog_put(again);
+    end_timer_map(map);
+}
+
+Test(engine, timer_arguments)
+{
+    static const struct {
+        const char *text;
+        int error;
+    } cases[] = {
+        {"r3 = 2\ncall bpf_timer_init\nexit", -EINVAL},
+        {"r3 = 256\ncall bpf_timer_init\nexit", -EINVAL},
+        {"r2 = subprog[f]\ncall bpf_timer_set_callback\nexit\nf:\nr0 = 0\nexit", -EINVAL},
+        {"r2 = 1\nr3 = 0\ncall bpf_timer_start\nexit", -EINVAL},
+        {"call bpf_timer_cancel\nexit", -EINVAL},
+        {"r3 = 7\ncall bpf_timer_init\nr1 = map[idx:0][0]+0\nr2 = 1\nr3 = 1\n"
+         "call bpf_timer_start\nexit",
+         -EINVAL},
+    };
+
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct ebpf_map *map = make_map(BPF_MAP_TYPE_ARRAY, 4, 24, 1);
+        char text[512];
+        struct ebpf_prog *prog;
+
+        ebpf_object_use(&map->object);
+        snprintf(text, sizeof(text), "r1 = map[idx:0][0]+0\nr2 = map[idx:0]\n%s", cases[i].text);
+        prog = load_with_map(EBPF_PROG_TYPE_MEM, text, map);
+        cr_expect_eq((int64_t)result_of(prog), cases[i].error, "%s", cases[i].text);
+        ebpf_prog_put(prog);
+        end_timer_map(map);
+    }
+}
+
+/* ---- program types without events ----------------------------------------------------------- */
+
+Test(engine, kprobe_and_perf_event_contexts)
+{
+    /* The last register of struct pt_regs, ss, and what perf events have behind it. */
+    struct ebpf_prog *kprobe = load_type(BPF_PROG_TYPE_KPROBE, "r0 = *(u64 *)(r1 +160)\nexit");
+    struct ebpf_prog *perf = load_type(BPF_PROG_TYPE_PERF_EVENT, "r0 = *(u64 *)(r1 +176)\nexit");
+    struct ebpf_prog *beyond = load_type(BPF_PROG_TYPE_KPROBE, "r0 = *(u64 *)(r1 +168)\nexit");
+    struct ebpf_test_run run = {0};
+    uint64_t regs[23], result;
+
+    for (unsigned i = 0; i < 23; i++)
+        regs[i] = 100 + i;
+    cr_expect_eq(ebpf_prog_run(kprobe, regs, sizeof(regs), 0, &result), 0);
+    cr_expect_eq(result, 120);
+    cr_expect_eq(ebpf_prog_run(perf, regs, sizeof(regs), 0, &result), 0);
+    cr_expect_eq(result, 122);
+    cr_expect_eq(ebpf_prog_run(beyond, regs, sizeof(regs), 0, &result), -EFAULT);
+    cr_expect_eq(ebpf_prog_test_run(kprobe, &run), -EBPF_ENOTSUPP);
+    ebpf_prog_put(kprobe);
+    ebpf_prog_put(perf);
+    ebpf_prog_put(beyond);
+}
+
+/* Linux: what of struct __sk_buff a caller has no say in must be zero. */
+Test(engine, test_run_classifier_context)
+{
+    struct ebpf_prog *prog =
+        load_type(BPF_PROG_TYPE_SCHED_CLS, "r2 = *(u32 *)(r1 +8)\nr2 += 1\n*(u32 *)(r1 +8) = r2\n"
+                                           "r0 = *(u32 *)(r1 +0)\nexit");
+    uint8_t packet[64] = {0};
+    struct __sk_buff in = {.mark = 41}, out;
+    struct ebpf_test_run run = {.data_in = packet,
+                                .data_size_in = 64,
+                                .ctx_in = &in,
+                                .ctx_size_in = sizeof(in),
+                                .ctx_out = &out,
+                                .ctx_size_out = sizeof(out)};
+
+    cr_expect_eq(ebpf_prog_test_run(prog, &run), 0);
+    cr_expect_eq(run.result, 64);
+    cr_expect_eq(out.mark, 42);
+    cr_expect_eq(out.wire_len, 64);
+    in.pkt_type = 1;
+    cr_expect_eq(ebpf_prog_test_run(prog, &run), -EINVAL);
+    ebpf_prog_put(prog);
+}

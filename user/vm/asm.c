@@ -5,8 +5,9 @@
  *
  *     r1 = 5           mov, decimal; sign-extended to 64 bits
  *     r1 = 0x5         the 16-byte ld_imm64: hexadecimal, as the disassembler tells them apart
- *     r1 = map[idx:0]  ld_imm64 of the first map; map[idx:0][0]+8 of a value, subprog[+3] of a
- * function call bpf_map_lookup_elem#1, or without the number; call pc+2, call name
+ *     r1 = map[idx:0]  ld_imm64 of the first map; map[idx:0][0]+8 of a value
+ *     r1 = subprog[+3] ld_imm64 of a function; subprog[name]
+ *     call bpf_map_lookup_elem#1, or without the number; call pc+2, call name
  *
  * Called by tests/unit and skep-vm. The opcodes come from ebpf/opcodes.def.
  */
@@ -302,9 +303,12 @@ static bool reference(struct assembler *a, unsigned dst)
                emit_imm64(a, dst, idx ? BPF_PSEUDO_MAP_IDX_VALUE : BPF_PSEUDO_MAP_VALUE,
                           (uint32_t)value, (uint32_t)offset);
     }
-    if (accept(a, "subprog["))
-        return expect_number(a, &value) && expect(a, "]") &&
+    if (accept(a, "subprog[")) {
+        bool by_number = *a->at == '+' || *a->at == '-';
+
+        return (by_number ? expect_number(a, &value) : target(a, &value)) && expect(a, "]") &&
                emit_imm64(a, dst, BPF_PSEUDO_FUNC, (uint32_t)value, 0);
+    }
     return false;
 }
 

@@ -28,6 +28,10 @@ unsigned host_xdp_fire(uint32_t ifindex, void *xdp, uint64_t *verdict);
 /* Forgets tracepoints and trace text. Tests call it between cases. */
 void host_port_reset(void);
 
+/* Fires the timers whose deadline (port_time_ns) is not after now_ns, in their order, those among
+ * them that are started meanwhile too. How many fired. */
+unsigned host_timers_run(uint64_t now_ns);
+
 /* How many blocks of port_alloc and port_alloc_pages are alive. */
 size_t host_port_blocks(void);
 /* From now on the n-th allocation fails, and those after it; 0: none does. */
