@@ -27,6 +27,8 @@ enum skep_cmd {
     SKEP_UNPIN,       /* what unlink does on a bpffs */
     SKEP_PIN_NEXT,    /* list: one pin by cursor */
     SKEP_HANDLE_INFO, /* what marshalling must know of a handle, and what fdinfo says of a map */
+    SKEP_MAP_READ,    /* a part of a value that no reply holds as a whole */
+    SKEP_INFO_READ,   /* likewise of an array that OBJ_GET_INFO_BY_FD gives */
 };
 
 /* Kinds of object behind handles and pins. */
@@ -69,6 +71,26 @@ struct skep_handle_attr {
 
 /* What runs the first program that was put into a program array or uses it. */
 enum skep_owner { SKEP_OWNER_NONE, SKEP_OWNER_INTERPRETED, SKEP_OWNER_JITED };
+
+/* MAP_LOOKUP_ELEM by parts. Between two of them a value may change. */
+struct skep_map_read_attr {
+    uint64_t key, buf, flags; /* flags: as for MAP_LOOKUP_ELEM */
+    uint32_t handle;
+    uint32_t offset; /* in the value, as on the wire: per-CPU values one after another */
+    uint32_t size;   /* in: room in buf, at most SKEP_TEXT_MAX; out: bytes put there */
+    uint32_t pad;
+};
+
+/* One array of what OBJ_GET_INFO_BY_FD tells, by parts. */
+struct skep_info_read_attr {
+    uint64_t buf;
+    uint32_t handle;
+    uint32_t field;  /* offset of its pointer in the struct bpf_prog_info, bpf_btf_info */
+    uint32_t offset; /* in the array, in bytes; of a record's beginning */
+    uint32_t size;   /* in: room in buf, at most SKEP_TEXT_MAX; out: bytes put there */
+    uint32_t total;  /* out: bytes in the array */
+    uint32_t pad;
+};
 
 struct skep_tracepoint_attr {
     uint32_t id;       /* NEXT: in: the last id (0: start), out: this one; else in */
@@ -166,6 +188,8 @@ _Static_assert(sizeof(struct skep_link_info_tracepoint) == sizeof(struct bpf_lin
 _Static_assert(sizeof(struct skep_hello_attr) == 56, "as on the wire");
 _Static_assert(sizeof(struct skep_close_attr) == 8, "as on the wire");
 _Static_assert(sizeof(struct skep_handle_attr) == 40, "as on the wire");
+_Static_assert(sizeof(struct skep_map_read_attr) == 40, "as on the wire");
+_Static_assert(sizeof(struct skep_info_read_attr) == 32, "as on the wire");
 _Static_assert(sizeof(struct skep_tracepoint_attr) == 120, "as on the wire");
 _Static_assert(sizeof(struct skep_read_attr) == 40, "as on the wire");
 _Static_assert(sizeof(struct skep_perf_header) == 8, "as on the wire");

@@ -150,6 +150,8 @@ void ebpf_map_put(struct ebpf_map *map);
 
 /* What a client does, whatever the type. value: ebpf_map_value_size bytes. */
 int ebpf_map_read(struct ebpf_map *map, const void *key, void *value, uint64_t flags);
+int ebpf_map_read_part(struct ebpf_map *map, const void *key, uint64_t flags, uint32_t offset,
+                       void *part, uint32_t size);
 int ebpf_map_write(struct ebpf_map *map, const void *key, const void *value, uint64_t flags);
 int ebpf_map_remove(struct ebpf_map *map, const void *key);
 int ebpf_map_next_key(struct ebpf_map *map, const void *key, void *next);

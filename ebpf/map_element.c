@@ -108,6 +108,54 @@ int ebpf_map_read(struct ebpf_map *map, const void *key, void *value, uint64_t f
     return err;
 }
 
+/* Zeros where a part of a value, from offset on, would show a lock or a timer. */
+static void hide_field(uint8_t *part, uint32_t offset, uint32_t size, int32_t field,
+                       uint32_t field_size)
+{
+    for (uint32_t i = 0; field >= 0 && i < field_size; i++)
+        if ((uint32_t)field + i >= offset && (uint32_t)field + i < offset + size)
+            part[(uint32_t)field + i - offset] = 0;
+}
+
+/* A value of a type that can point at it. */
+static int read_part_in_place(struct ebpf_map *map, const void *key, uint32_t offset, uint8_t *part,
+                              uint32_t size)
+{
+    uint64_t saved = port_lock();
+    const uint8_t *found = lookup_all(map, key);
+
+    if (found != NULL) {
+        __builtin_memcpy(part, found + offset, size);
+        hide_field(part, offset, size, map->lock_offset, sizeof(struct bpf_spin_lock));
+        hide_field(part, offset, size, map->timer_offset, sizeof(struct bpf_timer));
+    }
+    port_unlock(saved);
+    return found != NULL ? 0 : -ENOENT;
+}
+
+/* Part of what ebpf_map_read gives: size bytes from offset on, both within the value. Its errors,
+ * and -ENOMEM. */
+int ebpf_map_read_part(struct ebpf_map *map, const void *key, uint64_t flags, uint32_t offset,
+                       void *part, uint32_t size)
+{
+    const struct ebpf_map_ops *ops = map->ops;
+    uint8_t *whole;
+    int err;
+
+    if (check_read_flags(map, flags) != 0)
+        return -EINVAL;
+    if (ops->lookup != NULL && ops->object_at == NULL && ops->peek == NULL && ops->read == NULL)
+        return read_part_in_place(map, key, offset, part, size);
+    whole = port_alloc(ebpf_map_value_size(map));
+    if (whole == NULL)
+        return -ENOMEM;
+    err = ebpf_map_read(map, key, whole, flags);
+    if (err == 0)
+        __builtin_memcpy(part, whole + offset, size);
+    port_free(whole);
+    return err;
+}
+
 /* MAP_UPDATE_ELEM. What the type says: -EINVAL, -EEXIST, -ENOENT, -E2BIG, -ENOMEM. */
 int ebpf_map_write(struct ebpf_map *map, const void *key, const void *value, uint64_t flags)
 {

@@ -38,6 +38,8 @@ union marshal_attr {
     struct skep_power_attr power;
     struct skep_pin_attr pin;
     struct skep_handle_attr handle;
+    struct skep_map_read_attr map_read;
+    struct skep_info_read_attr info_read;
 };
 
 struct marshal_head {
@@ -93,6 +95,15 @@ struct marshal_plan {
     unsigned count;          /* buffers that are there: a null pointer or no bytes make none */
     struct marshal_buffer buffers[MARSHAL_BUFFERS_MAX];
 };
+
+/* An array that an info struct points at. */
+struct marshal_array {
+    uint32_t count_field; /* offset of the field that counts its records */
+    uint32_t each;        /* bytes each; 0: the field at each_field says */
+    uint32_t each_field;
+};
+
+int marshal_info_array(enum ebpf_kind kind, uint32_t field, struct marshal_array *out);
 
 int marshal_plan(uint32_t cmd, const void *attr, uint32_t attr_size, const struct marshal_ops *ops,
                  struct marshal_plan *plan);

@@ -125,6 +125,24 @@ const struct marshal_command *marshal_find_command(uint32_t cmd)
     return NULL;
 }
 
+/* The array whose pointer is the field at this offset in the info struct of a kind of object.
+ * -ENOENT: there is none. */
+int marshal_info_array(enum ebpf_kind kind, uint32_t field, struct marshal_array *out)
+{
+    const struct marshal_rules *rules = &marshal_info_rules[kind];
+
+    for (unsigned i = 0; i < rules->count; i++) {
+        const struct marshal_rule *rule = &rules->rules[i];
+
+        if (rule->offset != field)
+            continue;
+        *out = (struct marshal_array){rule->a, rule->length == PRODUCT_KIND ? 0 : rule->n,
+                                      rule->length == PRODUCT_KIND ? rule->b : 0};
+        return 0;
+    }
+    return -ENOENT;
+}
+
 /* @return "MAP_CREATE"; NULL for an unknown command. */
 const char *marshal_command_name(uint32_t cmd)
 {

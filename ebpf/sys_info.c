@@ -1,7 +1,7 @@
 /*
- * OBJ_GET_INFO_BY_FD, and HANDLE_INFO beside it. The struct of the former may be shorter or longer
- * than ours; its pointers name buffers of the lengths that stand beside them, and come back with
- * what there is to tell. Linux: kernel/bpf/syscall.c bpf_*_get_info_by_fd, btf.c
+ * OBJ_GET_INFO_BY_FD, and INFO_READ and HANDLE_INFO beside it. The struct of the former may be
+ * shorter or longer than ours; its pointers name buffers of the lengths that stand beside them, and
+ * come back with what there is to tell. Linux: kernel/bpf/syscall.c bpf_*_get_info_by_fd, btf.c
  * btf_get_info_by_fd.
  */
 #include <linux/errno.h>
@@ -12,22 +12,27 @@
 
 #define INFO_MAX 4096u /* Linux: PAGE_SIZE */
 
-/* As much of an array as its buffer has room for. */
-static void put_array(uint64_t buffer, uint64_t room, const void *from, uint64_t size)
+/* As much of an array, from `skip` bytes on, as its buffer has room for. */
+static void put_array(uint64_t buffer, uint64_t room, const void *from, uint64_t size,
+                      uint32_t skip)
 {
-    if (buffer != 0 && from != NULL)
-        __builtin_memcpy(ebpf_attr_pointer(buffer), from, room < size ? room : size);
+    if (buffer == 0 || from == NULL || skip >= size)
+        return;
+    size -= skip;
+    __builtin_memcpy(ebpf_attr_pointer(buffer), (const uint8_t *)from + skip,
+                     room < size ? room : size);
 }
 
-static void put_map_ids(const struct bpf_prog_info *info, const struct ebpf_prog *prog)
+static void put_map_ids(const struct bpf_prog_info *info, const struct ebpf_prog *prog,
+                        uint32_t skip)
 {
-    uint32_t *ids = ebpf_attr_pointer(info->map_ids);
+    uint32_t *ids = ebpf_attr_pointer(info->map_ids), first = skip / (uint32_t)sizeof(*ids);
 
-    for (uint32_t i = 0; ids != NULL && i < info->nr_map_ids && i < prog->nr_maps; i++)
-        __builtin_memcpy(&ids[i], &prog->maps[i]->object.id, sizeof(ids[i]));
+    for (uint32_t i = 0; ids != NULL && i < info->nr_map_ids && first + i < prog->nr_maps; i++)
+        __builtin_memcpy(&ids[i], &prog->maps[first + i]->object.id, sizeof(ids[i]));
 }
 
-static int prog_info(const struct ebpf_prog *prog, void *out)
+static int prog_info(const struct ebpf_prog *prog, void *out, uint32_t skip)
 {
     struct bpf_prog_info *info = out;
     uint32_t code_size = prog->nr_insns * (uint32_t)sizeof(struct bpf_insn);
@@ -48,19 +53,19 @@ static int prog_info(const struct ebpf_prog *prog, void *out)
     info->verified_insns = prog->nr_insns;
     info->attach_btf_obj_id = info->attach_btf_id = 0;
 
-    put_map_ids(info, prog);
+    put_map_ids(info, prog, skip);
     info->nr_map_ids = prog->nr_maps;
-    put_array(info->xlated_prog_insns, info->xlated_prog_len, prog->insns, code_size);
+    put_array(info->xlated_prog_insns, info->xlated_prog_len, prog->insns, code_size, skip);
     info->xlated_prog_len = code_size;
     put_array(info->prog_tags, (uint64_t)info->nr_prog_tags * sizeof(prog->tag), prog->tag,
-              sizeof(prog->tag));
+              sizeof(prog->tag), skip);
     info->nr_prog_tags = 1;
     put_array(info->func_info, (uint64_t)info->nr_func_info * info->func_info_rec_size,
-              prog->func_info, prog->nr_func_info * sizeof(struct bpf_func_info));
+              prog->func_info, prog->nr_func_info * sizeof(struct bpf_func_info), skip);
     info->nr_func_info = prog->nr_func_info;
     info->func_info_rec_size = sizeof(struct bpf_func_info);
     put_array(info->line_info, (uint64_t)info->nr_line_info * info->line_info_rec_size,
-              prog->line_info, prog->nr_line_info * sizeof(struct bpf_line_info));
+              prog->line_info, prog->nr_line_info * sizeof(struct bpf_line_info), skip);
     info->nr_line_info = prog->nr_line_info;
     info->line_info_rec_size = sizeof(struct bpf_line_info);
 
@@ -91,15 +96,15 @@ static int map_info(const struct ebpf_map *map, void *out)
     return 0;
 }
 
-static int btf_info(const struct ebpf_btf *btf, void *out)
+static int btf_info(const struct ebpf_btf *btf, void *out, uint32_t skip)
 {
     struct bpf_btf_info *info = out;
 
-    put_array(info->btf, info->btf_size, btf->bytes, btf->size);
+    put_array(info->btf, info->btf_size, btf->bytes, btf->size, skip);
     info->btf_size = btf->size;
     info->id = btf->object.id;
     info->kernel_btf = 0;
-    put_array(info->name, info->name_len, "", 1); /* only the kernel's own BTF has names */
+    put_array(info->name, info->name_len, "", 1, skip); /* only the kernel's own BTF has names */
     info->name_len = 0;
     return 0;
 }
@@ -162,21 +167,29 @@ static int link_info(const struct ebpf_link *link, void *out)
     return 0;
 }
 
-static int fill_info(const struct ebpf_object *object, void *out)
+/* skip: bytes at the beginning of each array that are left out. */
+static int fill_info(const struct ebpf_object *object, void *out, uint32_t skip)
 {
     switch (object->kind) {
     case EBPF_PROG:
-        return prog_info(CONTAINER_OF(object, struct ebpf_prog, object), out);
+        return prog_info(CONTAINER_OF(object, struct ebpf_prog, object), out, skip);
     case EBPF_MAP:
         return map_info(CONTAINER_OF(object, struct ebpf_map, object), out);
     case EBPF_BTF:
-        return btf_info(CONTAINER_OF(object, struct ebpf_btf, object), out);
+        return btf_info(CONTAINER_OF(object, struct ebpf_btf, object), out, skip);
     case EBPF_LINK:
         return link_info(CONTAINER_OF(object, struct ebpf_link, object), out);
     default:
         return -EINVAL;
     }
 }
+
+union any_info {
+    struct bpf_prog_info prog;
+    struct bpf_map_info map;
+    struct bpf_btf_info btf;
+    struct bpf_link_info link;
+};
 
 long ebpf_cmd_OBJ_GET_INFO_BY_FD(struct ebpf_session *session, union marshal_attr *attr)
 {
@@ -186,12 +199,7 @@ long ebpf_cmd_OBJ_GET_INFO_BY_FD(struct ebpf_session *session, union marshal_att
         [EBPF_BTF] = sizeof(struct bpf_btf_info),
         [EBPF_LINK] = sizeof(struct bpf_link_info),
     };
-    union {
-        struct bpf_prog_info prog;
-        struct bpf_map_info map;
-        struct bpf_btf_info btf;
-        struct bpf_link_info link;
-    } info;
+    union any_info info;
     union bpf_attr *a = &attr->bpf;
     struct ebpf_object *object = ebpf_handle_object(session, a->info.bpf_fd);
     uint8_t *theirs = ebpf_attr_pointer(a->info.info);
@@ -212,13 +220,51 @@ long ebpf_cmd_OBJ_GET_INFO_BY_FD(struct ebpf_session *session, union marshal_att
     __builtin_memset(&info, 0, sizeof(info));
     if (len != 0)
         __builtin_memcpy(&info, theirs, len);
-    err = fill_info(object, &info);
+    err = fill_info(object, &info, 0);
     if (err != 0 && err != -ENOSPC)
         return err;
     if (len != 0)
         __builtin_memcpy(theirs, &info, len);
     a->info.info_len = len;
     return err;
+}
+
+static uint32_t get_u32(const union any_info *info, uint32_t offset)
+{
+    uint32_t value;
+    __builtin_memcpy(&value, (const uint8_t *)info + offset, sizeof(value));
+    return value;
+}
+
+/* The part of an array that begins offset bytes in it. -EINVAL: the object has no such array, or
+ * offset is not where a record of it begins. */
+long ebpf_cmd_INFO_READ(struct ebpf_session *session, union marshal_attr *attr)
+{
+    struct skep_info_read_attr *a = &attr->info_read;
+    const struct ebpf_object *object = ebpf_handle_object(session, a->handle);
+    struct marshal_array array;
+    union any_info info = {0};
+    uint32_t each, room;
+    int err;
+
+    if (object == NULL)
+        return -EBADF;
+    if (a->buf == 0)
+        return -EFAULT;
+    if (object->kind == EBPF_LINK || marshal_info_array(object->kind, a->field, &array) != 0)
+        return -EINVAL;
+    err = fill_info(object, &info, 0); /* without buffers: how much there is */
+    if (err != 0)
+        return err;
+    each = array.each != 0 ? array.each : get_u32(&info, array.each_field);
+    a->total = get_u32(&info, array.count_field) * each;
+    if (a->offset > a->total || a->offset % each != 0)
+        return -EINVAL;
+    room = (a->size < a->total - a->offset ? a->size : a->total - a->offset) / each;
+    __builtin_memcpy((uint8_t *)&info + a->field, &a->buf, sizeof(a->buf));
+    __builtin_memcpy((uint8_t *)&info + array.count_field, &room, sizeof(room));
+    a->size = room * each;
+    return fill_info(object, &info, a->offset);
 }
 
 /* What marshalling must know of a handle, and what Linux tells of a map in fdinfo. */

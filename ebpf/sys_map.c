@@ -59,12 +59,15 @@ static int get_key(const struct ebpf_map *map, uint64_t field, const void **key)
     return *key == NULL ? -EFAULT : 0;
 }
 
-/* What lookup, update, delete and take begin with. */
+/* What lookup, update and take begin with; delete without the value. */
 static int get_element(struct ebpf_session *session, const union bpf_attr *a, unsigned access,
                        struct ebpf_map **map, const void **key)
 {
     int err = ebpf_get_map_for(session, a->map_fd, access, map);
-    return err != 0 ? err : get_key(*map, a->key, key);
+
+    if (err == 0)
+        err = get_key(*map, a->key, key);
+    return err == 0 && a->value == 0 ? -EFAULT : err;
 }
 
 long ebpf_cmd_MAP_LOOKUP_ELEM(struct ebpf_session *session, union marshal_attr *attr)
@@ -75,6 +78,29 @@ long ebpf_cmd_MAP_LOOKUP_ELEM(struct ebpf_session *session, union marshal_attr *
     int err = get_element(session, a, EBPF_MAY_READ, &map, &key);
 
     return err != 0 ? err : ebpf_map_read(map, key, ebpf_attr_pointer(a->value), a->flags);
+}
+
+long ebpf_cmd_MAP_READ(struct ebpf_session *session, union marshal_attr *attr)
+{
+    struct skep_map_read_attr *a = &attr->map_read;
+    struct ebpf_map *map;
+    uint32_t value_size;
+    const void *key;
+    int err = ebpf_get_map_for(session, a->handle, EBPF_MAY_READ, &map);
+
+    if (err == 0)
+        err = get_key(map, a->key, &key);
+    if (err == 0 && a->buf == 0)
+        err = -EFAULT;
+    if (err != 0)
+        return err;
+    value_size = ebpf_map_value_size(map);
+    if (map->type == BPF_MAP_TYPE_BLOOM_FILTER) /* a value is asked about there, none is read */
+        return -EBPF_ENOTSUPP;
+    if (a->offset >= value_size)
+        return -EINVAL;
+    a->size = a->size < value_size - a->offset ? a->size : value_size - a->offset;
+    return ebpf_map_read_part(map, key, a->flags, a->offset, ebpf_attr_pointer(a->buf), a->size);
 }
 
 /* A value that is the handle of a program or map. */
@@ -118,8 +144,10 @@ long ebpf_cmd_MAP_DELETE_ELEM(struct ebpf_session *session, union marshal_attr *
 {
     struct ebpf_map *map;
     const void *key;
-    int err = get_element(session, &attr->bpf, EBPF_MAY_WRITE, &map, &key);
+    int err = ebpf_get_map_for(session, attr->bpf.map_fd, EBPF_MAY_WRITE, &map);
 
+    if (err == 0)
+        err = get_key(map, attr->bpf.key, &key);
     return err != 0 ? err : ebpf_map_remove(map, key);
 }
 
@@ -141,6 +169,8 @@ long ebpf_cmd_MAP_GET_NEXT_KEY(struct ebpf_session *session, union marshal_attr 
 
     if (err != 0)
         return err;
+    if (a->next_key == 0)
+        return -EFAULT;
     return ebpf_map_next_key(map, ebpf_attr_pointer(a->key), ebpf_attr_pointer(a->next_key));
 }
 

@@ -31,7 +31,12 @@ static int get_batch(struct ebpf_session *session, const union bpf_attr *a, unsi
         return -EBPF_ENOTSUPP;
     if ((a->batch.elem_flags & ~(uint64_t)BPF_F_LOCK) != 0 || a->batch.flags != 0)
         return -EINVAL;
-    return a->batch.elem_flags != 0 && batch->map->lock_offset < 0 ? -EINVAL : 0;
+    if (a->batch.elem_flags != 0 && batch->map->lock_offset < 0)
+        return -EINVAL;
+    if (batch->count != 0 &&
+        (batch->keys == NULL || (batch->values == NULL && kind != MAP_BATCH_DELETE)))
+        return -EFAULT;
+    return 0;
 }
 
 static uint8_t *key_at(const struct batch *batch, uint32_t n)
@@ -120,6 +125,8 @@ static long lookup_batch(struct ebpf_session *session, union bpf_attr *a, bool t
         return err;
     if (batch.count == 0)
         return 0;
+    if (token == NULL)
+        return -EFAULT;
     a->batch.count = 0;
     if (batch.map->ops->read_buckets == NULL)
         return lookup_by_keys(&batch, after, token, &a->batch.count);

@@ -66,7 +66,8 @@ UNIT_syscalls   := kernel/syscall.c kernel/syscalls_file.c kernel/syscalls_time.
 	kernel/timer.c kernel/printk.c kernel/format.c $(HOST_HEAP) $(HOST_KERNEL)
 UNIT_skepctl := $(filter-out user/client/main.c,$(SKEPCTL_SRCS))
 SUITE_LIBS_skepctl := $(LIBBPF_LIBS)
-UNIT_libskep := user/lib/skep.c user/lib/skep_exchange.c user/lib/channel_udp.c user/vm/serve.c \
+UNIT_libskep := user/lib/skep.c user/lib/skep_exchange.c user/lib/skep_parts.c \
+	user/lib/channel_udp.c user/vm/serve.c \
 	kernel/heap.c $(SERVER_SRCS) $(ENGINE_SRCS) $(MACHINE_SRCS)
 
 UNIT_scalar := ebpf/scalar.c ebpf/scalar_branch.c

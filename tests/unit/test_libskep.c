@@ -141,6 +141,92 @@ Test(libskep, commands_and_goodbye)
     cr_assert_eq(stop_server(), 0);
 }
 
+static void fill(uint8_t *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (uint8_t)(i * 31 + i / 251);
+}
+
+/* No reply holds such a value: it comes by parts, and the caller does not see them. */
+Test(libskep, values_of_any_length_arrive_whole)
+{
+    static const uint32_t sizes[] = {60000, 64512, 64520, 65536, 120000, 120001, 1000003};
+    static uint8_t value[1000003], back[1000004];
+    struct skep *skep = open_at(start_server(0), 10000);
+    uint32_t key = 2;
+
+    cr_assert_not_null(skep, "%s", error);
+    fill(value, sizeof(value));
+    for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        long map = make_hash(skep, sizes[i]);
+        union bpf_attr attr = {.map_fd = (uint32_t)map, .key = (uintptr_t)&key};
+
+        cr_assert_gt(map, 0);
+        attr.value = (uintptr_t)back;
+        memset(back, 0xee, sizeof(back));
+        cr_expect_eq(skep_command(skep, BPF_MAP_LOOKUP_ELEM, &attr, sizeof(attr)), -ENOENT);
+        attr.value = (uintptr_t)value;
+        cr_assert_eq(skep_command(skep, BPF_MAP_UPDATE_ELEM, &attr, sizeof(attr)), 0);
+        attr.value = (uintptr_t)back;
+        cr_assert_eq(skep_command(skep, BPF_MAP_LOOKUP_ELEM, &attr, sizeof(attr)), 0);
+        cr_expect_eq(memcmp(back, value, sizes[i]), 0, "%u bytes", sizes[i]);
+        cr_expect_eq(back[sizes[i]], 0xee, "and no byte more");
+        cr_expect_eq(attr.value, (uintptr_t)back);
+        attr.flags = 1;
+        cr_expect_eq(skep_command(skep, BPF_MAP_LOOKUP_ELEM, &attr, sizeof(attr)), -EINVAL);
+    }
+    skep_close(skep);
+    cr_assert_eq(stop_server(), 0);
+}
+
+#define LONG_CODE 20000u
+
+/* r0 = 0, 1, 2 ...; exit */
+static long load_long_program(struct skep *skep, struct bpf_insn *insns)
+{
+    union bpf_attr attr = {.prog_type = BPF_PROG_TYPE_SOCKET_FILTER,
+                           .insn_cnt = LONG_CODE,
+                           .insns = (uintptr_t)insns,
+                           .license = (uintptr_t) "GPL"};
+
+    for (uint32_t i = 0; i < LONG_CODE; i++)
+        insns[i] = (struct bpf_insn){.code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = (int32_t)i};
+    insns[LONG_CODE - 1] = (struct bpf_insn){.code = BPF_JMP | BPF_EXIT};
+    return skep_command(skep, BPF_PROG_LOAD, &attr, sizeof(attr));
+}
+
+Test(libskep, a_long_programs_code_arrives_whole)
+{
+    static struct bpf_insn insns[LONG_CODE], back[LONG_CODE + 1];
+    struct skep *skep = open_at(start_server(0), 10000);
+    struct bpf_prog_info info;
+    uint8_t tag[BPF_TAG_SIZE] = {0};
+
+    cr_assert_not_null(skep, "%s", error);
+    long prog = load_long_program(skep, insns);
+    cr_assert_gt(prog, 0);
+    for (uint32_t room = LONG_CODE - 1; room <= LONG_CODE + 1; room++) {
+        union bpf_attr attr = {
+            .info = {.bpf_fd = (uint32_t)prog, .info_len = sizeof(info), .info = (uintptr_t)&info}};
+
+        memset(back, 0, sizeof(back));
+        info = (struct bpf_prog_info){.xlated_prog_len = room * 8,
+                                      .xlated_prog_insns = (uintptr_t)back,
+                                      .nr_prog_tags = 1,
+                                      .prog_tags = (uintptr_t)tag};
+        cr_assert_eq(skep_command(skep, BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr)), 0);
+        cr_expect_eq(info.xlated_prog_len, sizeof(insns), "all that there is");
+        cr_expect_eq(info.xlated_prog_insns, (uintptr_t)back);
+        cr_expect_eq(info.type, BPF_PROG_TYPE_SOCKET_FILTER);
+        cr_expect_eq(memcmp(tag, info.tag, sizeof(tag)), 0);
+        cr_expect_eq(memcmp(back, insns, (room < LONG_CODE ? room : LONG_CODE) * 8), 0);
+        cr_expect_eq(back[LONG_CODE].code, 0);
+        cr_expect_eq(back[LONG_CODE - 1].code, room < LONG_CODE ? 0 : BPF_JMP | BPF_EXIT);
+    }
+    skep_close(skep);
+    cr_assert_eq(stop_server(), 0);
+}
+
 /* A handle that comes by id has sizes that only the guest knows; a number used again has others. */
 Test(libskep, sizes_of_handles_are_asked_for_and_forgotten)
 {

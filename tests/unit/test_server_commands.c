@@ -50,6 +50,7 @@ Test(server_commands, map_elements_travel_both_ways)
     cr_assert_eq(back, 55);
 }
 
+/* The client library asks for its parts instead: MAP_READ. */
 Test(server_commands, a_value_larger_than_a_reply_is_refused)
 {
     static uint8_t value[100000];

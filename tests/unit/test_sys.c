@@ -272,6 +272,77 @@ static void batches(uint32_t type)
     cr_assert_eq(sum, N * (N - 1) / 2);
 }
 
+static long map_read(int map, uint32_t key, uint32_t offset, uint32_t *size, void *buf)
+{
+    struct skep_map_read_attr attr = {.key = ptr(&key),
+                                      .buf = ptr(buf),
+                                      .handle = (uint32_t)map,
+                                      .offset = offset,
+                                      .size = *size};
+    long err = ebpf_sys(session, SKEP_MAP_READ, (union bpf_attr *)&attr, sizeof(attr));
+
+    *size = attr.size;
+    return err;
+}
+
+Test(sys, a_value_is_read_by_parts)
+{
+    int map = map_create(BPF_MAP_TYPE_ARRAY, 4, 10, 2, 0);
+    char part[16] = "";
+    uint32_t size = sizeof(part), key = 1;
+
+    cr_assert_eq(CALL(BPF_MAP_UPDATE_ELEM, .map_fd = (uint32_t)map, .key = ptr(&key),
+                      .value = ptr("0123456789")),
+                 0);
+    cr_expect_eq(map_read(map, 1, 7, &size, part), 0);
+    cr_expect(size == 3 && memcmp(part, "789", 4) == 0);
+    size = 2;
+    cr_expect_eq(map_read(map, 1, 1, &size, part), 0);
+    cr_expect(size == 2 && memcmp(part, "129", 3) == 0, "what follows stays");
+    cr_expect_eq(map_read(map, 1, 10, &size, part), -EINVAL, "beyond the value");
+    cr_expect_eq(map_read(map, 2, 0, &size, part), -ENOENT, "no such element");
+    cr_expect_eq(map_read(99, 1, 0, &size, part), -EBADF);
+    map = map_create(BPF_MAP_TYPE_ARRAY, 4, 10, 2, BPF_F_WRONLY);
+    cr_expect_eq(map_read(map, 1, 0, &size, part), -EPERM);
+}
+
+Test(sys, an_array_of_an_info_struct_is_read_by_parts)
+{
+    const struct bpf_insn insns[] = {{.code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = 1},
+                                     {.code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = 2},
+                                     {.code = BPF_JMP | BPF_EXIT}};
+    int prog = (int)CALL(BPF_PROG_LOAD, .prog_type = BPF_PROG_TYPE_SOCKET_FILTER, .insn_cnt = 3,
+                         .insns = ptr(insns), .license = ptr("GPL"));
+    struct bpf_insn back[3] = {0};
+    struct skep_info_read_attr attr = {.buf = ptr(back),
+                                       .handle = (uint32_t)prog,
+                                       .field = offsetof(struct bpf_prog_info, xlated_prog_insns),
+                                       .offset = 8,
+                                       .size = 9};
+    union bpf_attr *any = (union bpf_attr *)&attr;
+
+    cr_assert_gt(prog, 0);
+    cr_expect_eq(ebpf_sys(session, SKEP_INFO_READ, any, sizeof(attr)), 0);
+    cr_expect(attr.total == 24 && attr.size == 9, "code counts in bytes");
+    cr_expect_eq(back[0].imm, 2);
+    attr.offset = 24;
+    cr_expect_eq(ebpf_sys(session, SKEP_INFO_READ, any, sizeof(attr)), 0);
+    cr_expect_eq(attr.size, 0, "at the end");
+    attr.offset = 25;
+    cr_expect_eq(ebpf_sys(session, SKEP_INFO_READ, any, sizeof(attr)), -EINVAL);
+    attr.offset = 0;
+    attr.field = offsetof(struct bpf_prog_info, tag);
+    cr_expect_eq(ebpf_sys(session, SKEP_INFO_READ, any, sizeof(attr)), -EINVAL, "no pointer");
+    attr.field = offsetof(struct bpf_prog_info, prog_tags);
+    attr.size = sizeof(back);
+    cr_expect_eq(ebpf_sys(session, SKEP_INFO_READ, any, sizeof(attr)), 0);
+    cr_expect(attr.size == BPF_TAG_SIZE && attr.total == BPF_TAG_SIZE);
+    attr.handle = (uint32_t)map_create(BPF_MAP_TYPE_ARRAY, 4, 4, 1, 0);
+    cr_expect_eq(ebpf_sys(session, SKEP_INFO_READ, any, sizeof(attr)), -EINVAL, "maps have none");
+    attr.handle = 99;
+    cr_expect_eq(ebpf_sys(session, SKEP_INFO_READ, any, sizeof(attr)), -EBADF);
+}
+
 Test(sys, batches_of_an_array)
 {
     batches(BPF_MAP_TYPE_ARRAY);
@@ -1011,6 +1082,19 @@ static void point_at_memory(uint32_t cmd, union marshal_attr *attr, const uint8_
         a->batch.flags = a->batch.elem_flags = 0;
         POINTERS((uint64_t *)&a->batch.keys, (uint64_t *)&a->batch.values,
                  (uint64_t *)&a->batch.in_batch, (uint64_t *)&a->batch.out_batch);
+        break;
+    case SKEP_MAP_READ:
+        attr->map_read.size %= 4096;
+        attr->map_read.offset %= 10;
+        attr->map_read.flags = 0;
+        attr->map_read.buf = ptr(memory);
+        POINTERS(&attr->map_read.key);
+        break;
+    case SKEP_INFO_READ:
+        attr->info_read.size %= 4096;
+        attr->info_read.offset %= 32;
+        attr->info_read.field %= 300;
+        attr->info_read.buf = ptr(memory);
         break;
     }
 }

@@ -79,6 +79,10 @@ static long accept_all(void *arg, uint32_t cmd, void *attr, uint32_t size)
     case BPF_MAP_UPDATE_ELEM:
         memcpy(&seen.value, (void *)(uintptr_t)bpf->value, sizeof(seen.value));
         return 0;
+    case BPF_MAP_UPDATE_BATCH:
+        cr_assert_eq(bpf->batch.count, 3);
+        memcpy(seen.fd_array, (void *)(uintptr_t)bpf->batch.values, sizeof(seen.fd_array));
+        return 0;
     case BPF_OBJ_PIN:
         strcpy(seen.path, (char *)(uintptr_t)bpf->pathname);
         return 0;
@@ -403,6 +407,28 @@ Test(transport, values_that_are_objects_are_translated)
     cr_assert_eq(bpf_map_update_elem(plain, &key, &inner, 0), 0);
     cr_assert_eq(seen.value, (uint32_t)inner, "a plain map's value is only data");
     close(inner);
+    close(outer);
+    close(plain);
+}
+
+Test(transport, a_batch_of_values_that_are_objects_is_translated)
+{
+    int inner[3], outer = new_map(BPF_MAP_TYPE_ARRAY_OF_MAPS), plain = new_map(BPF_MAP_TYPE_HASH);
+    int given[3], keys[3] = {0, 1, 2};
+    uint32_t count = 3;
+
+    for (int i = 0; i < 3; i++)
+        given[i] = inner[i] = new_map(BPF_MAP_TYPE_ARRAY);
+    cr_assert_eq(bpf_map_update_batch(outer, keys, inner, &count, NULL), 0);
+    for (int i = 0; i < 3; i++)
+        cr_expect_eq(seen.fd_array[i], (int)FIRST_HANDLE + 2 + i);
+    cr_expect_arr_eq(inner, given, sizeof(inner), "the caller's own stay");
+    cr_assert_eq(bpf_map_update_batch(plain, keys, inner, &count, NULL), 0);
+    cr_expect_arr_eq(seen.fd_array, given, sizeof(given), "a plain map's values are only data");
+    inner[1] = 999;
+    cr_expect_eq(bpf_map_update_batch(outer, keys, inner, &count, NULL), -EBADF);
+    for (int i = 0; i < 3; i++)
+        close(given[i]);
     close(outer);
     close(plain);
 }

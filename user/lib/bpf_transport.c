@@ -138,6 +138,7 @@ struct translation {
     uint32_t fields[8]; /* the descriptors that stood there */
     unsigned count;
     uint64_t insns, fd_array, value; /* the caller's pointers, where replaced */
+    uint64_t *value_field;           /* where that of the values stands; NULL: not replaced */
     void *insns_copy, *fd_array_copy, *value_copy;
 };
 
@@ -252,25 +253,30 @@ static uint32_t map_type_of(struct handle *handle)
     return handle->map_type;
 }
 
-/* MAP_UPDATE_ELEM: the value of a map of maps or programs is itself a descriptor. */
-static int translate_value(union bpf_attr *attr, struct handle *map, struct translation *t)
+/* MAP_UPDATE_ELEM and MAP_UPDATE_BATCH: values of a map of maps or programs are themselves
+ * descriptors. field is where their address stands. */
+static int translate_values(uint64_t *field, uint32_t count, struct handle *map,
+                            struct translation *t)
 {
     uint32_t type = map_type_of(map);
-    int32_t fd;
+    int32_t *copy;
 
-    if (!attr->value || (type != BPF_MAP_TYPE_PROG_ARRAY && type != BPF_MAP_TYPE_ARRAY_OF_MAPS &&
-                         type != BPF_MAP_TYPE_HASH_OF_MAPS))
+    if (!*field || count == 0 ||
+        (type != BPF_MAP_TYPE_PROG_ARRAY && type != BPF_MAP_TYPE_ARRAY_OF_MAPS &&
+         type != BPF_MAP_TYPE_HASH_OF_MAPS))
         return 0;
-    memcpy(&fd, (const void *)(uintptr_t)attr->value, sizeof(fd));
-    int guest = bpf_transport_handle(fd);
-    if (guest < 0)
-        return guest;
-    t->value_copy = malloc(sizeof(guest));
-    if (!t->value_copy)
+    copy = t->value_copy = calloc(count, sizeof(*copy));
+    if (!copy)
         return -ENOMEM;
-    memcpy(t->value_copy, &guest, sizeof(guest));
-    t->value = attr->value;
-    attr->value = (uintptr_t)t->value_copy;
+    memcpy(copy, (const void *)(uintptr_t)*field, count * sizeof(*copy));
+    for (uint32_t i = 0; i < count; i++) {
+        copy[i] = bpf_transport_handle(copy[i]);
+        if (copy[i] < 0)
+            return copy[i];
+    }
+    t->value = *field;
+    t->value_field = field;
+    *field = (uintptr_t)copy;
     return 0;
 }
 
@@ -280,14 +286,19 @@ static int translate(uint32_t cmd, void *attr, uint32_t size, struct translation
     struct handle *map = NULL;
     int error;
 
-    if (cmd == BPF_MAP_UPDATE_ELEM && size >= END_OF_VALUE)
-        map = lookup((int)bpf->map_fd);
+    if ((cmd == BPF_MAP_UPDATE_ELEM && size >= END_OF_VALUE) ||
+        (cmd == BPF_MAP_UPDATE_BATCH && size >= sizeof(bpf->batch)))
+        map = lookup((int)(cmd == BPF_MAP_UPDATE_ELEM ? bpf->map_fd : bpf->batch.map_fd));
     error = translate_fields(cmd, attr, size, t);
     if (error)
         return error;
     if (cmd == BPF_PROG_LOAD)
         return translate_prog(bpf, size, t);
-    return map ? translate_value(bpf, map, t) : 0;
+    if (!map)
+        return 0;
+    return cmd == BPF_MAP_UPDATE_ELEM
+               ? translate_values((uint64_t *)&bpf->value, 1, map, t)
+               : translate_values((uint64_t *)&bpf->batch.values, bpf->batch.count, map, t);
 }
 
 /* Gives the caller its own descriptors and pointers back; results stay. */
@@ -301,8 +312,8 @@ static void restore(void *attr, struct translation *t)
         bpf->insns = t->insns;
     if (t->fd_array)
         bpf->fd_array = t->fd_array;
-    if (t->value)
-        bpf->value = t->value;
+    if (t->value_field)
+        *t->value_field = t->value;
     free(t->insns_copy);
     free(t->fd_array_copy);
     free(t->value_copy);

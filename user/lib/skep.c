@@ -16,9 +16,6 @@
 #define DEFAULT_TIMEOUT_MS 10000u
 #define GOODBYE_TIMEOUT_MS 1000u
 
-static int run_command(struct skep *skep, uint32_t cmd, void *attr, uint32_t attr_size,
-                       const struct marshal_ops *ops, unsigned timeout_ms, long *result);
-
 /* ---- what is known of handles -------------------------------------------------------------- */
 
 static void forget_handle(struct skep *skep, uint32_t handle)
@@ -55,8 +52,8 @@ static int know_handle(struct skep *skep, uint32_t handle, struct skep_known_han
             return 0;
         }
     }
-    int err = run_command(skep, SKEP_HANDLE_INFO, &attr, sizeof(attr), &no_ops, skep->timeout_ms,
-                          &result);
+    int err = skep_run_command(skep, SKEP_HANDLE_INFO, &attr, sizeof(attr), &no_ops,
+                               skep->timeout_ms, &result);
     if (err || result < 0)
         return err ? err : (int)result;
     *out = (struct skep_known_handle){handle, attr.kind, attr.map_type, attr.key_size,
@@ -144,14 +141,16 @@ static int send_plan(struct skep *skep, const struct marshal_plan *plan, void *a
 }
 
 /* 0 and the guest's result; or a negative errno when it was not executed for all we know. */
-static int run_command(struct skep *skep, uint32_t cmd, void *attr, uint32_t attr_size,
-                       const struct marshal_ops *ops, unsigned timeout_ms, long *result)
+int skep_run_command(struct skep *skep, uint32_t cmd, void *attr, uint32_t attr_size,
+                     const struct marshal_ops *ops, unsigned timeout_ms, long *result)
 {
     struct marshal_plan plan;
     int err = marshal_plan(cmd, attr, attr_size, ops, &plan);
 
     if (err)
         return err;
+    if (skep_needs_parts(&plan))
+        return skep_run_parts(skep, &plan, attr, ops, timeout_ms, result);
     err = send_plan(skep, &plan, attr, timeout_ms, result);
     if (!err)
         learn_from(skep, &plan, *result);
@@ -170,7 +169,7 @@ long skep_command(struct skep *skep, uint32_t cmd, void *attr, uint32_t attr_siz
         err = -ECONNRESET;
     } else {
         skep->error[0] = '\0';
-        err = run_command(skep, cmd, attr, attr_size, &ops, skep->timeout_ms, &result);
+        err = skep_run_command(skep, cmd, attr, attr_size, &ops, skep->timeout_ms, &result);
     }
     pthread_mutex_unlock(&skep->lock);
     return err ? err : result;
@@ -278,8 +277,8 @@ void skep_close(struct skep *skep)
     if (!skep)
         return;
     if (!skep->lost)
-        run_command(skep, SKEP_GOODBYE, &nothing, sizeof(nothing), &no_ops, GOODBYE_TIMEOUT_MS,
-                    &result);
+        skep_run_command(skep, SKEP_GOODBYE, &nothing, sizeof(nothing), &no_ops, GOODBYE_TIMEOUT_MS,
+                         &result);
     destroy(skep);
 }
 

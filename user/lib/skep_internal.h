@@ -45,6 +45,15 @@ struct skep_reply {
     struct channel_rx message; /* freed with skep_reply_free */
 };
 
+struct marshal_ops;
+struct marshal_plan;
+
+int skep_run_command(struct skep *skep, uint32_t cmd, void *attr, uint32_t attr_size,
+                     const struct marshal_ops *ops, unsigned timeout_ms, long *result);
+bool skep_needs_parts(const struct marshal_plan *plan);
+int skep_run_parts(struct skep *skep, const struct marshal_plan *plan, void *attr,
+                   const struct marshal_ops *ops, unsigned timeout_ms, long *result);
+
 int skep_exchange(struct skep *skep, uint32_t command, const void *message, uint32_t size,
                   unsigned timeout_ms, struct skep_reply *reply);
 void skep_reply_free(struct skep_reply *reply);
