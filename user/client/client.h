@@ -117,6 +117,20 @@ int btf_function(const struct btf *btf, uint32_t type, char *out, size_t size);
 int tracepoint_find(const char *name, struct skep_tracepoint_attr *out);
 int tracepoint_open(const char *name);
 
+/* ---- events of ring buffers and perf event arrays (events.c) ------------------------------ */
+
+struct events {
+    int fd; /* the map's */
+    uint32_t map_type;
+    const char *name;
+    uint64_t lost; /* records of a ring buffer, so far */
+    bool one_cpu;  /* only events of this one */
+    uint32_t cpu;
+};
+
+bool events_has(uint32_t map_type);
+int events_read(struct events *events, unsigned timeout_ms);
+
 /* ---- verbs of prog and map that have files of their own ----------------------------------- */
 
 int do_prog_load(struct args *args);
@@ -132,5 +146,6 @@ int do_map_lookup(struct args *args);
 int do_map_update(struct args *args);
 int do_map_delete(struct args *args);
 int do_map_getnext(struct args *args);
+int do_map_event_pipe(struct args *args);
 
 #endif

@@ -301,6 +301,8 @@ static const struct verb verbs[] = {
     {"delete", do_map_delete, "MAP  key DATA", "Removes one entry."},
     {"pin", do_pin, "MAP NAME", "Pins a map under one more name."},
     {"unpin", do_unpin, "MAP", "Removes every pin of a map: it goes when no program uses it."},
+    {"event_pipe", do_map_event_pipe, "MAP [cpu N index M]",
+     "What programs put into a perf event array, until Ctrl-C."},
     {"freeze", do_freeze, "MAP", "Lets no client write to the map from now on."},
     {0},
 };
@@ -314,5 +316,6 @@ const struct noun noun_map = {
              "       UPDATE_FLAGS := { any | exist | noexist }\n"
              "       TYPE := { hash | array | percpu_hash | percpu_array | lru_hash | ringbuf | "
              "queue | stack |\n"
-             "                 prog_array | array_of_maps | hash_of_maps | lpm_trie | ... }\n",
+             "                 prog_array | perf_event_array | stack_trace | array_of_maps |\n"
+             "                 hash_of_maps | lpm_trie | ... }\n",
 };

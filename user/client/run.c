@@ -1,7 +1,7 @@
 /*
  * skepctl run OBJ: load, attach each program to what its section names, show the trace pipe and
- * the ring buffers until Ctrl-C. Nothing is pinned: everything belongs to this session and goes
- * with it, however it ends.
+ * what comes through ring buffers and perf event arrays until Ctrl-C. Nothing is pinned: everything
+ * belongs to this session and goes with it, however it ends.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -47,62 +47,40 @@ static void print_trace(const char *text, size_t size)
     }
 }
 
-static void print_record(const char *map, const uint8_t *data, uint32_t size)
+/* The object's maps that events come from; the caller frees. NULL: out of memory. */
+static struct events *find_events(const struct bpf_object *object, unsigned *count)
 {
-    if (json) {
-        json_begin(json, NULL, '{');
-        json_string(json, "map", map);
-        json_bytes(json, "data", data, size);
-        json_end(json, '}');
-        return;
-    }
-    printf("%s: %uB:%c", map, size, size > 16 ? '\n' : ' ');
-    print_hex(data, size, " ");
-    printf("\n");
-}
+    struct events *events;
+    const struct bpf_map *map;
+    unsigned most = 0;
 
-/* Takes what a ring buffer holds. Each record is u32 length, u32 zero, data padded to 8. */
-static int read_ring(const struct bpf_map *map)
-{
-    static uint8_t buf[SKEP_TEXT_MAX];
-    static uint64_t lost;
-    struct skep_read_attr attr = {
-        .buf = (uintptr_t)buf,
-        .size = sizeof(buf),
-        .handle = (uint32_t)bpf_map__fd(map),
-    };
-    long result = guest_command(SKEP_RINGBUF_READ, &attr, sizeof(attr));
-
-    if (result < 0)
-        return (int)result;
-    if (attr.lost > lost)
-        p_info("skepctl: %s: %llu records lost, the ring buffer was full", bpf_map__name(map),
-               (unsigned long long)(attr.lost - lost));
-    lost = attr.lost;
-    for (uint32_t at = 0, size; at + 8 <= attr.size; at += 8 + ((size + 7u) & ~7u)) {
-        memcpy(&size, buf + at, sizeof(size));
-        if (size > attr.size - at - 8)
-            break;
-        print_record(bpf_map__name(map), buf + at + 8, size);
+    bpf_object__for_each_map(map, object) most++;
+    events = calloc(most + 1, sizeof(*events));
+    *count = 0;
+    if (!events)
+        return NULL;
+    bpf_object__for_each_map(map, object)
+    {
+        if (events_has(bpf_map__type(map)))
+            events[(*count)++] = (struct events){
+                .fd = bpf_map__fd(map), .map_type = bpf_map__type(map), .name = bpf_map__name(map)};
     }
-    return 0;
+    return events;
 }
 
 static int stream(const struct bpf_object *object, uint64_t cursor)
 {
-    int result = 0;
+    unsigned count;
+    struct events *events = find_events(object, &count);
+    int result = events ? 0 : -ENOMEM;
 
     while (!guest_stopped() && result >= 0) {
-        const struct bpf_map *map;
-
         result = guest_stream_text(SKEP_TRACE_PIPE_READ, &cursor, HOLD_MS, print_trace);
-        bpf_object__for_each_map(map, object)
-        {
-            if (bpf_map__type(map) == BPF_MAP_TYPE_RINGBUF && result >= 0)
-                result = read_ring(map);
-        }
+        for (unsigned i = 0; i < count && result >= 0; i++)
+            result = events_read(&events[i], 0);
         fflush(stdout);
     }
+    free(events);
     return guest_stopped() ? 0 : result;
 }
 
