@@ -41,28 +41,32 @@ static int check(const union bpf_attr *attr)
     return 0;
 }
 
-static int create(struct ebpf_map *map, const union bpf_attr *attr)
-{
-    struct trie *trie = ebpf_map_alloc(map, sizeof(*trie));
-    uint64_t most = 2 * (uint64_t)attr->max_entries; /* n values need at most n - 1 forks */
-    size_t head = offsetof(struct node, data);
-
-    if (trie == NULL)
-        return -ENOMEM;
-    trie->data_size = map->key_size - 4;
-    trie->value_offset = (uint32_t)round_up_to(head + trie->data_size, 8);
-    map->impl = trie;
-    return ebpf_pool_init(&trie->pool, map,
-                          trie->value_offset + (uint32_t)round_up_to(map->value_size, 8),
-                          most < UINT32_MAX ? (uint32_t)most : UINT32_MAX, false);
-}
-
 static void destroy(struct ebpf_map *map)
 {
     struct trie *trie = map->impl;
 
     ebpf_pool_destroy(&trie->pool);
     ebpf_map_free(map, trie, sizeof(*trie));
+}
+
+static int create(struct ebpf_map *map, const union bpf_attr *attr)
+{
+    struct trie *trie = ebpf_map_alloc(map, sizeof(*trie));
+    uint64_t most = 2 * (uint64_t)attr->max_entries; /* n values need at most n - 1 forks */
+    size_t head = offsetof(struct node, data);
+    int err;
+
+    if (trie == NULL)
+        return -ENOMEM;
+    trie->data_size = map->key_size - 4;
+    trie->value_offset = (uint32_t)round_up_to(head + trie->data_size, 8);
+    map->impl = trie;
+    err = ebpf_pool_init(&trie->pool, map,
+                         trie->value_offset + (uint32_t)round_up_to(map->value_size, 8),
+                         most < UINT32_MAX ? (uint32_t)most : UINT32_MAX, false);
+    if (err != 0)
+        destroy(map);
+    return err;
 }
 
 /* ---- bits -------------------------------------------------------------------------------- */

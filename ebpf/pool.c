@@ -15,7 +15,7 @@ static int add_slab(struct ebpf_pool *pool, uint32_t blocks)
 {
     uint8_t *base = NULL;
 
-    if (pool->nr_slabs < POOL_SLABS_MAX)
+    if (pool->nr_slabs < pool->most_slabs)
         base = ebpf_map_alloc(pool->map, (size_t)blocks * pool->block_size);
     if (base == NULL)
         return -ENOMEM;
@@ -27,11 +27,23 @@ static int add_slab(struct ebpf_pool *pool, uint32_t blocks)
     return 0;
 }
 
-/* A pool of at most `most` blocks, all there from the start or not. 0 or -ENOMEM. */
+static size_t slabs_size(const struct ebpf_pool *pool)
+{
+    return pool->most_slabs * sizeof(pool->slabs[0]);
+}
+
+/* A pool of at most `most` blocks, all there from the start or not. 0 or -ENOMEM; ebpf_pool_destroy
+ * is for both. */
 int ebpf_pool_init(struct ebpf_pool *pool, struct ebpf_map *map, uint32_t block_size, uint32_t most,
                    bool all_now)
 {
-    *pool = (struct ebpf_pool){.map = map, .block_size = block_size, .most = most};
+    *pool = (struct ebpf_pool){.map = map,
+                               .block_size = block_size,
+                               .most = most,
+                               .most_slabs = all_now ? 1 : POOL_SLABS_MAX};
+    pool->slabs = ebpf_map_alloc(map, slabs_size(pool));
+    if (pool->slabs == NULL)
+        return -ENOMEM;
     return all_now ? add_slab(pool, most) : 0;
 }
 
@@ -40,6 +52,8 @@ void ebpf_pool_destroy(struct ebpf_pool *pool)
     for (uint32_t i = 0; i < pool->nr_slabs; i++)
         ebpf_map_free(pool->map, pool->slabs[i].base,
                       (size_t)pool->slabs[i].blocks * pool->block_size);
+    if (pool->slabs != NULL)
+        ebpf_map_free(pool->map, pool->slabs, slabs_size(pool));
 }
 
 /* Blocks of the next slab; 0: all that may be are there. */

@@ -12,17 +12,19 @@
 
 #define POOL_SLABS_MAX 128u
 
+struct ebpf_slab {
+    uint8_t *base;
+    uint32_t blocks, used; /* used: given out at least once */
+};
+
 struct ebpf_pool {
     struct ebpf_map *map; /* whose memory it is */
     uint32_t block_size;  /* a multiple of 8 */
     uint32_t most;        /* blocks that there may ever be */
     uint32_t capacity;    /* blocks in all slabs */
     void *free;           /* given back; linked through their first 8 bytes */
-    uint32_t nr_slabs;
-    struct {
-        uint8_t *base;
-        uint32_t blocks, used; /* used: given out at least once */
-    } slabs[POOL_SLABS_MAX];
+    uint32_t nr_slabs, most_slabs;
+    struct ebpf_slab *slabs;
 };
 
 int ebpf_pool_init(struct ebpf_pool *pool, struct ebpf_map *map, uint32_t block_size, uint32_t most,
