@@ -307,7 +307,8 @@ static void destroy_stats(struct ebpf_object *object)
     port_free(object);
 }
 
-/* Run time and counts are kept all the time; the handle is there for those who ask for one. */
+/* Run time and counts are kept all the time (docs/figures.md says what that costs); the handle is
+ * there for those who ask for one. */
 long ebpf_cmd_ENABLE_STATS(struct ebpf_session *session, union marshal_attr *attr)
 {
     struct ebpf_object *stats;

@@ -40,7 +40,17 @@ $(O)/bench/guest/%.bpf.o: tests/bench/guest/%.bpf.c
 	@mkdir -p $(@D)
 	$(Q)$(BPF_CC) $(BPF_CFLAGS) -c -o $@ $<
 
-.PHONY: bench-maps
-bench-maps: $(O)/skep.elf $(O)/initrd.tar $(O)/skepctl $(O)/bench/guest/maps.bpf.o ## guest instructions for lookups in hash tables
+BENCH_GUEST := $(O)/skep.elf $(O)/initrd.tar $(O)/skepctl
+
+$(O)/bench/guest/objects: $(patsubst %.c,$(O)/host/%.o,tests/bench/guest/objects.c \
+	$(filter-out user/lib/bpf_%,$(LIBSKEP_SRCS)))
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(HOSTCC) -o $@ $^ -lpthread
+
+.PHONY: bench-maps bench-objects
+bench-maps: $(BENCH_GUEST) $(O)/bench/guest/maps.bpf.o ## guest instructions for lookups in hash tables
 	$(Q)python3 tests/bench/guest/maps.py
-bench: $(if $(PROGRAM),,bench-maps)
+bench-objects: $(BENCH_GUEST) $(O)/bench/guest/objects ## ten thousand maps and programs: time, memory
+	$(Q)python3 tests/bench/guest/objects.py
+bench: $(if $(PROGRAM),,bench-maps bench-objects)
