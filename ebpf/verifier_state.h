@@ -272,7 +272,7 @@ bool memory_atomic(struct verifier *v, const struct ebpf_decoded *insn, uint32_t
                    uint32_t imm);
 bool memory_region(struct verifier *v, unsigned regno, uint64_t size, bool write, const char *what);
 
-/* ---- verifier_alu.c, verifier_branch.c, verifier_call.c */
+/* ---- verifier_alu.c, verifier_branch.c, verifier_helper.c, verifier_call.c */
 bool alu_step(struct verifier *v, const struct ebpf_decoded *insn);
 bool branch_step(struct verifier *v, const struct ebpf_decoded *insn, bool *ended);
 bool branch_take(struct verifier *v);
