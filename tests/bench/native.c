@@ -76,7 +76,7 @@ void *native_map_lookup_elem(void *handle, const void *key)
     struct entry *e;
 
     (void)handle;
-    if (map.type == BPF_MAP_TYPE_ARRAY) {
+    if (map.type == BPF_MAP_TYPE_ARRAY || map.type == BPF_MAP_TYPE_PERCPU_ARRAY) {
         uint32_t index;
 
         memcpy(&index, key, sizeof(index));
