@@ -270,7 +270,7 @@ static bool advance(struct verifier *v, bool *ended)
         return false;
     }
     if (v->cost.processed >= PROCESSED_MAX)
-        return verifier_reject(v, -E2BIG,
+        return verifier_reject(v, -E2BIG, RULE_TOO_COMPLEX, NO_REG,
                                "BPF program is too large. Processed %u insn: its paths could not "
                                "all be walked",
                                v->cost.processed + 1);

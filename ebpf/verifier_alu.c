@@ -15,44 +15,47 @@ static bool is_wide(enum ebpf_op op)
 
 static bool not_readable(struct verifier *v, unsigned reg)
 {
-    return verifier_reject(v, -EACCES, "R%u !read_ok: it was never written on this path", reg);
+    return verifier_reject(v, -EACCES, RULE_UNWRITTEN, (int)reg,
+                           "R%u !read_ok: it was never written on this path", reg);
 }
 
 /* ---- pointers -----------------------------------------------------------------------------------
  */
 
-/* May anything be added to such a pointer? */
+/* May n, which is in register by_regno, be added to such a pointer? */
 static bool check_movable(struct verifier *v, const struct reg *ptr, unsigned regno,
-                          const struct scalar *n, bool add)
+                          const struct scalar *n, int by_regno, bool add)
 {
     if (is_or_null((enum reg_type)ptr->type))
-        return verifier_reject(v, -EACCES,
+        return verifier_reject(v, -EACCES, RULE_MAYBE_NULL, (int)regno,
                                "R%u pointer arithmetic on %s prohibited, null-check it first",
                                regno, reg_type_name((enum reg_type)ptr->type));
     if (ptr->type == REG_PACKET_END || ptr->type == REG_FUNC || ptr->type == REG_MAP) {
         if (ptr->type == REG_MAP && add && scalar_is_const(n) && n->umin == 0)
             return true;
-        return verifier_reject(v, -EACCES, "R%u pointer arithmetic on %s prohibited", regno,
+        return verifier_reject(v, -EACCES, RULE_POINTER_MATH, (int)regno,
+                               "R%u pointer arithmetic on %s prohibited", regno,
                                reg_type_name((enum reg_type)ptr->type));
     }
     if (n->smin == INT64_MIN)
-        return verifier_reject(v, -EACCES,
+        return verifier_reject(v, -EACCES, RULE_POINTER_RANGE, by_regno,
                                "math between %s pointer and register with unbounded min value is "
                                "not allowed; bound it first",
                                reg_type_name((enum reg_type)ptr->type));
     if (n->smin < -OFFSET_MAX || n->smin > OFFSET_MAX)
-        return verifier_reject(v, -EACCES, "value %ld makes %s pointer be out of bounds",
-                               (long)n->smin, reg_type_name((enum reg_type)ptr->type));
+        return verifier_reject(v, -EACCES, RULE_POINTER_RANGE, by_regno,
+                               "value %ld makes %s pointer be out of bounds", (long)n->smin,
+                               reg_type_name((enum reg_type)ptr->type));
     return true;
 }
 
-static bool check_place(struct verifier *v, const struct reg *ptr)
+static bool check_place(struct verifier *v, const struct reg *ptr, int by_regno)
 {
     if (ptr->off > OFFSET_MAX || ptr->off < -OFFSET_MAX || ptr->n.smin < -OFFSET_MAX ||
         ptr->n.smin > OFFSET_MAX)
-        return verifier_reject(v, -EACCES, "%s pointer offset %ld is not allowed",
-                               reg_type_name((enum reg_type)ptr->type),
-                               (long)(ptr->off + ptr->n.smin));
+        return verifier_reject(
+            v, -EACCES, RULE_POINTER_RANGE, by_regno, "%s pointer offset %ld is not allowed",
+            reg_type_name((enum reg_type)ptr->type), (long)(ptr->off + ptr->n.smin));
     return true;
 }
 
@@ -69,13 +72,14 @@ static bool is_memory_end(const struct reg *ptr, const struct reg *n)
 }
 
 /* dst = ptr + n, or ptr - n. */
-static bool move_pointer(struct verifier *v, unsigned dst, const struct reg *ptr,
-                         const struct reg *n, enum ebpf_op op, unsigned ptr_regno)
+static bool move_pointer(struct verifier *v, const struct ebpf_decoded *insn, const struct reg *ptr,
+                         const struct reg *n, unsigned ptr_regno)
 {
-    bool add = IS(op, ADD);
+    bool add = IS(insn->op, ADD);
+    int by_regno = ptr_regno == insn->dst && insn->op % 2 == 1 ? insn->src : insn->dst;
     struct reg moved = *ptr;
 
-    if (!check_movable(v, ptr, ptr_regno, &n->n, add))
+    if (!check_movable(v, ptr, ptr_regno, &n->n, by_regno, add))
         return false;
     if (add && is_memory_end(ptr, n)) {
         moved = (struct reg){.type = REG_PACKET_END, .n = scalar_const(0)};
@@ -88,9 +92,9 @@ static bool move_pointer(struct verifier *v, unsigned dst, const struct reg *ptr
         add_range(&moved, &by);
         moved.id = is_packet(&moved) ? ++v->next_id : 0;
     }
-    if (!check_place(v, &moved))
+    if (!check_place(v, &moved, by_regno))
         return false;
-    *reg_now(v, dst) = moved;
+    *reg_now(v, insn->dst) = moved;
     return true;
 }
 
@@ -111,28 +115,32 @@ static bool pointer_alu(struct verifier *v, const struct ebpf_decoded *insn, con
         return true;
     }
     if (left.type != REG_SCALAR && src->type != REG_SCALAR)
-        return verifier_reject(v, -EACCES, "R%u pointer %s pointer prohibited", insn->dst,
-                               names[op / 4]);
+        return verifier_reject(v, -EACCES, RULE_POINTER_MATH, insn->dst,
+                               "R%u pointer %s pointer prohibited", insn->dst, names[op / 4]);
     if (!is_wide(op))
-        return verifier_reject(v, -EACCES, "R%u 32-bit pointer arithmetic prohibited", ptr_regno);
+        return verifier_reject(v, -EACCES, RULE_POINTER_MATH, (int)ptr_regno,
+                               "R%u 32-bit pointer arithmetic prohibited", ptr_regno);
     if (IS(op, SUB) && left.type == REG_SCALAR)
-        return verifier_reject(v, -EACCES, "R%u tried to subtract pointer from scalar", insn->dst);
+        return verifier_reject(v, -EACCES, RULE_POINTER_MATH, insn->src,
+                               "R%u tried to subtract pointer from scalar", insn->dst);
     if (IS(op, SUB) && left.type == REG_STACK)
-        return verifier_reject(v, -EACCES, "R%u subtraction from stack pointer prohibited",
-                               insn->dst);
+        return verifier_reject(v, -EACCES, RULE_POINTER_MATH, insn->dst,
+                               "R%u subtraction from stack pointer prohibited", insn->dst);
     if (IS(op, AND) || IS(op, OR) || IS(op, XOR))
-        return verifier_reject(v, -EACCES, "R%u bitwise operator %s on pointer prohibited",
-                               ptr_regno, names[op / 4]);
+        return verifier_reject(v, -EACCES, RULE_POINTER_MATH, (int)ptr_regno,
+                               "R%u bitwise operator %s on pointer prohibited", ptr_regno,
+                               names[op / 4]);
     if (!IS(op, ADD) && !IS(op, SUB))
-        return verifier_reject(v, -EACCES, "R%u pointer arithmetic with %s operator prohibited",
-                               ptr_regno, names[op / 4]);
+        return verifier_reject(v, -EACCES, RULE_POINTER_MATH, (int)ptr_regno,
+                               "R%u pointer arithmetic with %s operator prohibited", ptr_regno,
+                               names[op / 4]);
     if (left.type == REG_SCALAR) {
         precise_reg(v, insn->dst);
-        return move_pointer(v, insn->dst, src, &left, op, ptr_regno);
+        return move_pointer(v, insn, src, &left, ptr_regno);
     }
     if (src_is_reg)
         precise_reg(v, insn->src);
-    return move_pointer(v, insn->dst, &left, src, op, ptr_regno);
+    return move_pointer(v, insn, &left, src, ptr_regno);
 }
 
 /* ---- numbers ------------------------------------------------------------------------------------
@@ -166,10 +174,11 @@ static bool check_constant(struct verifier *v, const struct ebpf_decoded *insn)
 
     if ((IS(op, DIV) || IS(op, MOD) || IS(op, SDIV) || IS(op, SMOD)) &&
         (is_wide(op) ? insn->imm : (uint32_t)insn->imm) == 0)
-        return verifier_reject(v, -EINVAL, "div by zero: the divisor is the constant 0");
+        return verifier_reject(v, -EINVAL, RULE_DIVISOR, NO_REG,
+                               "div by zero: the divisor is the constant 0");
     if ((IS(op, LSH) || IS(op, RSH) || IS(op, ARSH)) && insn->imm >= width)
-        return verifier_reject(v, -EINVAL, "invalid shift %d: a register has %u bits",
-                               (int)insn->imm, width);
+        return verifier_reject(v, -EINVAL, RULE_SHIFT, NO_REG,
+                               "invalid shift %d: a register has %u bits", (int)insn->imm, width);
     return true;
 }
 

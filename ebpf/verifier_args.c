@@ -12,9 +12,11 @@ bool call_wrong_type(struct verifier *v, unsigned regno, const char *expected)
     const struct reg *reg = reg_now(v, regno);
 
     if (reg->type == REG_NONE)
-        return verifier_reject(v, -EACCES, "R%u !read_ok: it was never written on this path",
-                               regno);
-    return verifier_reject(v, -EACCES, "R%u type=%s expected=%s", regno,
+        return verifier_reject(v, -EACCES, RULE_UNWRITTEN, (int)regno,
+                               "R%u !read_ok: it was never written on this path", regno);
+    return verifier_reject(v, -EACCES,
+                           is_or_null((enum reg_type)reg->type) ? RULE_MAYBE_NULL : RULE_ARGUMENT,
+                           (int)regno, "R%u type=%s expected=%s", regno,
                            reg_type_name((enum reg_type)reg->type), expected);
 }
 
@@ -53,13 +55,15 @@ static bool check_size(struct verifier *v, struct call *c, unsigned regno, bool 
         return call_wrong_type(v, regno, "scalar");
     precise_reg(v, regno);
     if (size->n.smin < 0)
-        return verifier_reject(
-            v, -EACCES, "R%u min value is negative, either use unsigned or 'var &= const'", regno);
+        return verifier_reject(v, -EACCES, RULE_NEGATIVE, (int)regno,
+                               "R%u min value is negative, either use unsigned or 'var &= const'",
+                               regno);
     if (size->n.umin == 0 && !zero_allowed)
-        return verifier_reject(v, -EACCES, "R%u invalid zero-sized read: u64=[%lu,%lu]", regno,
+        return verifier_reject(v, -EACCES, RULE_ZERO_SIZE, (int)regno,
+                               "R%u invalid zero-sized read: u64=[%lu,%lu]", regno,
                                (unsigned long)size->n.umin, (unsigned long)size->n.umax);
     if (size->n.umax >= OFFSET_MAX)
-        return verifier_reject(v, -EACCES,
+        return verifier_reject(v, -EACCES, RULE_UNBOUNDED, (int)regno,
                                "R%u unbounded memory access, use 'var &= const' or 'if (var < "
                                "const)'",
                                regno);
@@ -91,9 +95,11 @@ static bool check_string(struct verifier *v, unsigned regno)
     if (reg->type != REG_MAP_VALUE)
         return call_wrong_type(v, regno, "map_value");
     if (!(map->flags & BPF_F_RDONLY_PROG) || !map->frozen || !map->ops->direct_value)
-        return verifier_reject(v, -EACCES, "R%u does not point to a readonly map", regno);
+        return verifier_reject(v, -EACCES, RULE_CONSTANT_STRING, (int)regno,
+                               "R%u does not point to a readonly map", regno);
     if (!scalar_is_const(&reg->n))
-        return verifier_reject(v, -EACCES, "R%u is not a constant address", regno);
+        return verifier_reject(v, -EACCES, RULE_CONSTANT_STRING, (int)regno,
+                               "R%u is not a constant address", regno);
     at = (uint64_t)reg->off + reg->n.umin;
     if (!memory_region(v, regno, 1, false, "string"))
         return false;
@@ -102,7 +108,8 @@ static bool check_string(struct verifier *v, unsigned regno)
     if (!err)
         ended = bounded_length(addr, map->value_size - at) < map->value_size - at;
     port_unlock(saved);
-    return ended || verifier_reject(v, -EINVAL, "R%u: the string is not zero-terminated", regno);
+    return ended || verifier_reject(v, -EINVAL, RULE_CONSTANT_STRING, (int)regno,
+                                    "R%u: the string is not zero-terminated", regno);
 }
 
 static bool check_record(struct verifier *v, struct call *c, unsigned regno)
@@ -112,7 +119,7 @@ static bool check_record(struct verifier *v, struct call *c, unsigned regno)
     if (reg->type != REG_RECORD)
         return call_wrong_type(v, regno, "ringbuf_mem");
     if (reg->off || !scalar_is_const(&reg->n) || reg->n.umin)
-        return verifier_reject(v, -EACCES,
+        return verifier_reject(v, -EACCES, RULE_RELEASE_OFFSET, (int)regno,
                                "R%u must have zero offset when passed to release func: it is "
                                "%ld bytes into its record",
                                regno, (long)reg->off);
@@ -127,8 +134,9 @@ static bool check_context_argument(struct verifier *v, unsigned regno)
     if (reg->type != REG_CTX)
         return call_wrong_type(v, regno, "ctx");
     return (reg->off == 0 && scalar_is_const(&reg->n)) ||
-           verifier_reject(v, -EACCES, "dereference of modified ctx ptr R%u off=%ld disallowed",
-                           regno, (long)reg->off);
+           verifier_reject(v, -EACCES, RULE_CTX_OFFSET, (int)regno,
+                           "dereference of modified ctx ptr R%u off=%ld disallowed", regno,
+                           (long)reg->off);
 }
 
 /* Holds r<regno> against the helper's signature, and notes in c what it says. */
@@ -171,7 +179,7 @@ bool call_check_argument(struct verifier *v, struct call *c, unsigned regno)
     case ARG_CONST_ALLOC_SIZE:
         precise_reg(v, regno);
         if (!reg_is_const(reg))
-            return verifier_reject(v, -EACCES,
+            return verifier_reject(v, -EACCES, RULE_CONSTANT_SIZE, (int)regno,
                                    "R%u is not a known constant: the size must be the same on "
                                    "every run",
                                    regno);
@@ -184,7 +192,8 @@ bool call_check_argument(struct verifier *v, struct call *c, unsigned regno)
     case ARG_LONG_PTR:
         return check_memory(v, regno, sizeof(uint64_t), true);
     default:
-        return verifier_reject(v, -EINVAL, "bpf_%s: the verifier does not know its argument R%u",
+        return verifier_reject(v, -EINVAL, RULE_HELPER_UNKNOWN, NO_REG,
+                               "bpf_%s: the verifier does not know its argument R%u",
                                c->helper->name, regno);
     }
 }

@@ -263,7 +263,9 @@ bool branch_step(struct verifier *v, const struct ebpf_decoded *insn, bool *ende
     else
         reg_set_scalar(&immediate, scalar_const(insn->imm));
     if (dst->type == REG_NONE || src->type == REG_NONE)
-        return verifier_reject(v, -EACCES, "R%u !read_ok: it was never written on this path",
+        return verifier_reject(v, -EACCES, RULE_UNWRITTEN,
+                               dst->type == REG_NONE ? insn->dst : insn->src,
+                               "R%u !read_ok: it was never written on this path",
                                dst->type == REG_NONE ? insn->dst : insn->src);
     way = decide(v, insn, dst, src, src_is_reg);
     note_way(v, way == 1, way >= 0);

@@ -12,7 +12,7 @@ bool call_step(struct verifier *v, const struct ebpf_decoded *insn)
     struct frame *caller = frame_now(v), *callee;
 
     if (s->depth + 1 == ISA_FRAMES_MAX)
-        return verifier_reject(v, -E2BIG,
+        return verifier_reject(v, -E2BIG, RULE_CALL_DEPTH, NO_REG,
                                "the call stack of %u frames is too deep, %u are allowed; does a "
                                "function call itself?",
                                ISA_FRAMES_MAX + 1, ISA_FRAMES_MAX);
@@ -41,19 +41,20 @@ bool exit_step(struct verifier *v, bool *ended)
 
     if (s->depth == 0) {
         if (s->nr_refs)
-            return verifier_reject(v, -EINVAL,
+            return verifier_reject(v, -EINVAL, RULE_REFERENCE, NO_REG,
                                    "Unreleased reference id=%u alloc_insn=%u: submit or discard "
                                    "what was reserved there on every path",
                                    s->refs[0].id, s->refs[0].slot);
         if (r0->type == REG_NONE)
-            return verifier_reject(v, -EACCES,
+            return verifier_reject(v, -EACCES, RULE_NO_RESULT, 0,
                                    "R0 !read_ok: the program ends without a return value on this "
                                    "path");
         *ended = true;
         return true;
     }
     if (r0->type == REG_STACK)
-        return verifier_reject(v, -EINVAL, "cannot return stack pointer to the caller");
+        return verifier_reject(v, -EINVAL, RULE_STACK_POINTER, 0,
+                               "cannot return stack pointer to the caller");
     s->frames[s->depth - 1].regs[0] = *r0;
     s->pc = s->frames[s->depth].call_slot + 1;
     s->depth--;

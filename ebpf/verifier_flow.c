@@ -84,7 +84,7 @@ static bool check_reachable(struct flow *f, uint32_t *stack)
     for (uint32_t pc = 0; pc < v->nr; pc++) {
         v->err_slot = pc;
         if (!v->info[pc].explored && v->code[pc].op != OP_LD_IMM64_HIGH)
-            return verifier_reject(v, -EINVAL,
+            return verifier_reject(v, -EINVAL, RULE_UNREACHABLE, NO_REG,
                                    "unreachable insn %u: no path from the program's start leads "
                                    "here; take it out",
                                    pc);

@@ -45,7 +45,8 @@ static uint32_t acquire_ref(struct verifier *v)
     struct state *s = v->now;
 
     if (s->nr_refs == REFS_MAX) {
-        verifier_reject(v, -E2BIG, "more than %u references are held at once", REFS_MAX);
+        verifier_reject(v, -E2BIG, RULE_REFERENCES_HELD, NO_REG,
+                        "more than %u references are held at once", REFS_MAX);
         return 0;
     }
     s->refs[s->nr_refs++] = (struct ref){++v->next_id, s->pc};
@@ -85,12 +86,13 @@ static bool check_map(struct verifier *v, const struct call *c)
     else
         fits = map->ops->lookup != NULL;
     if (!fits)
-        return verifier_reject(v, -EINVAL, "cannot pass map_type %u (%s) into func bpf_%s",
-                               map->type, map->ops->name, name);
+        return verifier_reject(v, -EINVAL, RULE_MAP_TYPE, 1,
+                               "cannot pass map_type %u (%s) into func bpf_%s", map->type,
+                               map->ops->name, name);
     if ((map->flags & BPF_F_RDONLY_PROG) &&
         (text_equal(name, "map_update_elem") || text_equal(name, "map_delete_elem") ||
          text_equal(name, "map_push_elem") || text_equal(name, "map_pop_elem")))
-        return verifier_reject(v, -EACCES,
+        return verifier_reject(v, -EACCES, RULE_MAP_FORBIDDEN, 1,
                                "write into map forbidden: %s was made with "
                                "BPF_F_RDONLY_PROG",
                                map->name);
@@ -146,8 +148,8 @@ static bool set_result(struct verifier *v, const struct call *c)
     case RET_MEM_OR_NULL:
         break;
     }
-    return verifier_reject(v, -EINVAL, "bpf_%s: the verifier does not know what it returns",
-                           c->helper->name);
+    return verifier_reject(v, -EINVAL, RULE_HELPER_UNKNOWN, NO_REG,
+                           "bpf_%s: the verifier does not know what it returns", c->helper->name);
 }
 
 /* What is the same on every path, for the JIT. */
@@ -189,7 +191,7 @@ bool helper_step(struct verifier *v, const struct ebpf_decoded *insn)
         return false;
     note_call(v, &c);
     if (insn->op == OP_TAIL_CALL && v->now->nr_refs)
-        return verifier_reject(v, -EINVAL,
+        return verifier_reject(v, -EINVAL, RULE_REFERENCE, NO_REG,
                                "tail_call would lead to reference leak: reference id=%u of insn "
                                "%u is not given back",
                                v->now->refs[0].id, v->now->refs[0].slot);

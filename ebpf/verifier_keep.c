@@ -17,7 +17,7 @@ void *verifier_alloc(struct verifier *v, uint64_t size)
     if (v->bytes + size <= BYTES_MAX)
         block = port_alloc(size);
     if (!block) {
-        verifier_reject(v, -ENOMEM,
+        verifier_reject(v, -ENOMEM, RULE_TOO_COMPLEX, NO_REG,
                         "out of memory after %lu bytes for %u states: the program has too many "
                         "different paths",
                         (unsigned long)v->bytes, v->nr_states);

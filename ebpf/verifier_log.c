@@ -14,13 +14,16 @@
 #define PATH_LINES 6u
 
 /* Remembers why; the value is false. */
-bool verifier_reject(struct verifier *v, int err, const char *fmt, ...)
+bool verifier_reject(struct verifier *v, int err, enum verifier_rule rule, int regno,
+                     const char *fmt, ...)
 {
     va_list args;
 
     if (v->err)
         return false;
     v->err = err;
+    v->rule = rule;
+    v->blamed = regno;
     va_start(args, fmt);
     port_vformat(v->message, sizeof(v->message), fmt, args);
     va_end(args);
@@ -194,15 +197,6 @@ static bool writes(const struct ebpf_decoded *insn, unsigned reg)
            !(insn->op >= OP_LDX_B && insn->op <= OP_ST_DW && (insn->op - OP_LDX_B) % 3 != 0);
 }
 
-/* The register that a message is about: its first "R" and number. */
-static int blamed(const char *message)
-{
-    for (const char *c = message; *c; c++)
-        if (c[0] == 'R' && c[1] >= '0' && c[1] <= '9' && (c == message || c[-1] == ' '))
-            return c[1] == '1' && c[2] == '0' ? 10 : c[1] - '0';
-    return -1;
-}
-
 static bool compares(const struct ebpf_decoded *insn, unsigned reg)
 {
     return insn->op >= OP_JEQ64_K && insn->op <= OP_JSLE32_X &&
@@ -240,15 +234,28 @@ static void put_causes(const struct verifier *v, int reg)
     }
 }
 
+static const struct {
+    const char *rule, *hint;
+} rules[] = {
+#define RULE(NAME, rule, hint) {rule, hint},
+#include "ebpf/verifier_rules.def"
+};
+
+static void put_rule(struct verifier *v)
+{
+    ebpf_log_write(v->load->log, "rule: %s\nhint: %s\n", rules[v->rule].rule, rules[v->rule].hint);
+}
+
 static void put_rejection(struct verifier *v)
 {
     char held[256];
-    int reg = blamed(v->message);
+    int reg = v->blamed;
 
     put_line(v, v->err_slot, "");
     put_insn(v, v->err_slot, "");
     ebpf_log_write(v->load->log, "insn %u: %s\n", v->err_slot, v->message);
-    if (!v->now || reg < 0)
+    put_rule(v);
+    if (reg == NO_REG)
         return;
     if (reg_now(v, (unsigned)reg)->type != REG_NONE) {
         reg_print(reg_now(v, (unsigned)reg), held, sizeof(held));

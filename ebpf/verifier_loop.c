@@ -637,7 +637,8 @@ static enum arrival arrive_again(struct verifier *v, struct loop *l)
         break;
     }
     if (!v->err)
-        verifier_reject(v, -EINVAL, "the loop at insn %u could not be proven at once", l->pc);
+        verifier_reject(v, -EINVAL, RULE_ENDLESS, NO_REG,
+                        "the loop at insn %u could not be proven at once", l->pc);
     return ARRIVAL_FAIL;
 }
 
@@ -664,7 +665,7 @@ enum arrival loop_arrive(struct verifier *v)
         return ARRIVAL_DONE;
     }
     if (kept_includes(v, old, v->now, LIKE_EQUAL)) {
-        verifier_reject(v, -EINVAL,
+        verifier_reject(v, -EINVAL, RULE_ENDLESS, NO_REG,
                         "infinite loop detected at insn %u: a trip changes nothing that could end "
                         "it",
                         v->now->pc);
@@ -677,7 +678,8 @@ enum arrival loop_arrive(struct verifier *v)
     if (v->info[v->now->pc].walk_loop && !v->err)
         return ARRIVAL_GO_ON;
     if (!v->err)
-        verifier_reject(v, -EINVAL, "the loop at insn %u could not be proven at once", v->now->pc);
+        verifier_reject(v, -EINVAL, RULE_ENDLESS, NO_REG,
+                        "the loop at insn %u could not be proven at once", v->now->pc);
     return ARRIVAL_FAIL;
 }
 

@@ -49,7 +49,7 @@ static bool note_access(struct verifier *v, const struct reg *base)
     uint8_t *known = &v->proof->slots[v->now->pc].memory;
 
     if (*known != PROOF_MEM_NONE && (*known == PROOF_MEM_CTX) != (memory == PROOF_MEM_CTX))
-        return verifier_reject(v, -EINVAL,
+        return verifier_reject(v, -EINVAL, RULE_MIXED_POINTERS, NO_REG,
                                "same insn cannot be used with different pointers: the context on "
                                "one path, other memory on another");
     *known = *known == PROOF_MEM_NONE || *known == memory ? memory : PROOF_MEM_MIXED;
@@ -64,7 +64,7 @@ static bool check_low(struct verifier *v, const struct access *a, const char *wh
     const struct scalar *n = &a->base->n;
 
     if (n->smin < 0 && (n->smin == INT64_MIN || a->base->off + a->off + n->smin < 0))
-        return verifier_reject(v, -EACCES,
+        return verifier_reject(v, -EACCES, RULE_NEGATIVE, (int)a->regno,
                                "R%u min value is negative: the access to %s may begin %ld bytes "
                                "before it; use an unsigned index, or do a check (index >= 0)",
                                a->regno, what, (long)-(a->base->off + a->off + n->smin));
@@ -81,19 +81,19 @@ static bool check_inside(struct verifier *v, const struct access *a, uint64_t li
     if (!check_low(v, a, what))
         return false;
     if (at + n->smin < 0 || (scalar_is_const(n) && (uint64_t)(at + n->smin) + a->size > limit))
-        return verifier_reject(v, -EACCES,
+        return verifier_reject(v, -EACCES, RULE_VALUE_BOUNDS, (int)a->regno,
                                "invalid access to %s, %s=%lu off=%ld size=%lu: R%u reaches out "
                                "of it",
                                what, a->base->type == REG_RECORD ? "mem_size" : "value_size",
                                (unsigned long)limit, (long)(at + n->smin), (unsigned long)a->size,
                                a->regno);
     if (n->umax >= OFFSET_MAX)
-        return verifier_reject(v, -EACCES,
+        return verifier_reject(v, -EACCES, RULE_VALUE_BOUNDS, (int)a->regno,
                                "R%u unbounded memory access to %s, make sure to bounds check any "
                                "such access",
                                a->regno, what);
     if ((uint64_t)at + n->umax + a->size > limit)
-        return verifier_reject(v, -EACCES,
+        return verifier_reject(v, -EACCES, RULE_VALUE_BOUNDS, (int)a->regno,
                                "invalid access to %s, %s=%lu off=%ld size=%lu: R%u max value is "
                                "outside of the allowed memory range; check the index against the "
                                "size before using it",
@@ -110,7 +110,7 @@ static bool check_packet(struct verifier *v, const struct access *a)
     if (!check_low(v, a, "the packet"))
         return false;
     if (at < 0 || (a->size && at + (int64_t)a->size > a->base->range))
-        return verifier_reject(v, -EACCES,
+        return verifier_reject(v, -EACCES, RULE_PACKET_BOUNDS, (int)a->regno,
                                "invalid access to packet, off=%ld size=%lu, R%u(id=%u,off=%ld,"
                                "r=%ld): R%u offset is outside of the packet; compare it with "
                                "data_end first",
@@ -129,7 +129,8 @@ static bool check_alignment(struct verifier *v, const struct access *a, bool str
     if (a->base->type == REG_PACKET && v->load->type != EBPF_PROG_TYPE_MEM)
         at = tnum_add(at, tnum_const(2));
     if ((at.value | at.mask) & (a->size - 1))
-        return verifier_reject(v, -EACCES, "misaligned access off %ld size %lu through R%u: %s",
+        return verifier_reject(v, -EACCES, RULE_ALIGNMENT, (int)a->regno,
+                               "misaligned access off %ld size %lu through R%u: %s",
                                (long)(a->base->off + a->off), (unsigned long)a->size, a->regno,
                                strict ? "atomic operations are aligned to their size"
                                       : "strict alignment was asked for");
@@ -141,7 +142,8 @@ static bool check_map_value(struct verifier *v, const struct access *a)
     const struct ebpf_map *map = a->base->map;
 
     if (map->flags & (a->write ? BPF_F_RDONLY_PROG : BPF_F_WRONLY_PROG))
-        return verifier_reject(v, -EACCES, "%s map forbidden: %s was made with %s",
+        return verifier_reject(v, -EACCES, RULE_MAP_FORBIDDEN, (int)a->regno,
+                               "%s map forbidden: %s was made with %s",
                                a->write ? "write into" : "read from", map->name,
                                a->write ? "BPF_F_RDONLY_PROG" : "BPF_F_WRONLY_PROG");
     return check_inside(v, a, map->value_size, "map value");
@@ -152,13 +154,15 @@ static bool bad_base(struct verifier *v, const struct access *a)
     const struct reg *base = a->base;
 
     if (base->type == REG_NONE)
-        return verifier_reject(v, -EACCES, "R%u !read_ok: it was never written on this path",
-                               a->regno);
-    return verifier_reject(v, -EACCES, "R%u invalid mem access '%s': %s", a->regno,
-                           reg_type_name((enum reg_type)base->type),
-                           is_or_null((enum reg_type)base->type) ? "compare it with NULL first"
-                           : base->type == REG_SCALAR            ? "it is a number, not a pointer"
-                                                      : "this pointer cannot be dereferenced");
+        return verifier_reject(v, -EACCES, RULE_UNWRITTEN, (int)a->regno,
+                               "R%u !read_ok: it was never written on this path", a->regno);
+    return verifier_reject(
+        v, -EACCES, is_or_null((enum reg_type)base->type) ? RULE_MAYBE_NULL : RULE_NOT_POINTER,
+        (int)a->regno, "R%u invalid mem access '%s': %s", a->regno,
+        reg_type_name((enum reg_type)base->type),
+        is_or_null((enum reg_type)base->type) ? "compare it with NULL first"
+        : base->type == REG_SCALAR            ? "it is a number, not a pointer"
+                                              : "this pointer cannot be dereferenced");
 }
 
 /* Everything but stack and context. */
@@ -220,7 +224,7 @@ static bool check_context(struct verifier *v, const struct access *a, bool sign,
     const char *rule = "offset outside of the context";
 
     if (!scalar_is_const(&a->base->n) || a->base->off || a->base->n.umin)
-        return verifier_reject(v, -EACCES,
+        return verifier_reject(v, -EACCES, RULE_CTX_OFFSET, (int)a->regno,
                                "dereference of modified ctx ptr R%u off=%ld disallowed: the "
                                "context is accessed at constant offsets from r1 itself",
                                a->regno, (long)(a->base->off + (int64_t)a->base->n.umin));
@@ -232,8 +236,9 @@ static bool check_context(struct verifier *v, const struct access *a, bool sign,
     if (!rule && sign && slot->pointer)
         rule = "a packet pointer is not sign-extended";
     if (rule)
-        return verifier_reject(v, -EACCES, "invalid bpf_context access off=%ld size=%lu: %s",
-                               (long)off, (unsigned long)a->size, rule);
+        return verifier_reject(v, -EACCES, RULE_CTX_FIELD, NO_REG,
+                               "invalid bpf_context access off=%ld size=%lu: %s", (long)off,
+                               (unsigned long)a->size, rule);
     if ((uint64_t)off + a->size > v->proof->ctx_end)
         v->proof->ctx_end = (uint32_t)((uint64_t)off + a->size);
     return true;
@@ -328,8 +333,8 @@ bool memory_store(struct verifier *v, const struct ebpf_decoded *insn, uint32_t 
         return store(v, &a, &value, -1);
     }
     if (src->type == REG_NONE)
-        return verifier_reject(v, -EACCES, "R%u !read_ok: it was never written on this path",
-                               insn->src);
+        return verifier_reject(v, -EACCES, RULE_UNWRITTEN, insn->src,
+                               "R%u !read_ok: it was never written on this path", insn->src);
     /* What is spilled and what stays in the register are one number. */
     if (src->type == REG_SCALAR && src->id == 0 && !scalar_is_const(&src->n) &&
         a.base->type == REG_STACK)
@@ -346,14 +351,16 @@ bool memory_atomic(struct verifier *v, const struct ebpf_decoded *insn, uint32_t
     struct scalar unknown = scalar_unknown();
 
     if (src->type == REG_NONE)
-        return verifier_reject(v, -EACCES, "R%u !read_ok: it was never written on this path",
-                               insn->src);
+        return verifier_reject(v, -EACCES, RULE_UNWRITTEN, insn->src,
+                               "R%u !read_ok: it was never written on this path", insn->src);
     if (imm == BPF_CMPXCHG && reg_now(v, 0)->type == REG_NONE)
-        return verifier_reject(v, -EACCES, "R0 !read_ok: cmpxchg compares with it");
+        return verifier_reject(v, -EACCES, RULE_UNWRITTEN, 0,
+                               "R0 !read_ok: cmpxchg compares with it");
     if (a.base->type == REG_CTX || a.base->type == REG_PACKET || a.base->type == REG_PACKET_META)
         if (v->load->type != EBPF_PROG_TYPE_MEM || a.base->type == REG_CTX)
-            return verifier_reject(v, -EACCES, "BPF_ATOMIC stores into R%u %s is not allowed",
-                                   insn->dst, reg_type_name((enum reg_type)a.base->type));
+            return verifier_reject(v, -EACCES, RULE_ATOMIC, insn->dst,
+                                   "BPF_ATOMIC stores into R%u %s is not allowed", insn->dst,
+                                   reg_type_name((enum reg_type)a.base->type));
     if (!check_alignment(v, &a, true) || !load(v, &a, false, &old) || !note_access(v, a.base))
         return false;
     a.write = true;

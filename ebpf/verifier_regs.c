@@ -85,3 +85,12 @@ void regs_forget_precise(struct verifier *v)
 {
     regs_visit(v, forget_one, NULL);
 }
+
+/* Which register of the innermost frame that is; NO_REG for another one. */
+int reg_number(struct verifier *v, const struct reg *reg)
+{
+    for (unsigned r = 0; r < ISA_REGISTERS; r++)
+        if (reg == reg_now(v, r))
+            return (int)r;
+    return NO_REG;
+}

@@ -32,14 +32,14 @@ static bool bounds(struct verifier *v, const struct reg *base, int64_t off, uint
     int64_t at = base->off + off;
 
     if (base->n.smin < -OFFSET_MAX || base->n.smax > OFFSET_MAX)
-        return verifier_reject(v, -EACCES,
+        return verifier_reject(v, -EACCES, RULE_STACK_BOUNDS, reg_number(v, base),
                                "invalid unbounded variable-offset access to stack: offset %ld to "
                                "%ld",
                                (long)base->n.smin, (long)base->n.smax);
     *low = at + base->n.smin;
     *high = at + base->n.smax;
     if (*low < -(int64_t)ISA_STACK_SIZE || *high + (int64_t)size > 0 || size > ISA_STACK_SIZE)
-        return verifier_reject(v, -EACCES,
+        return verifier_reject(v, -EACCES, RULE_STACK_BOUNDS, reg_number(v, base),
                                "invalid access to stack: bytes %ld to %ld from the frame pointer, "
                                "must be between -%u and 0",
                                (long)*low, (long)(*high + (int64_t)size), ISA_STACK_SIZE);
@@ -124,7 +124,7 @@ bool stack_write(struct verifier *v, const struct reg *base, int64_t off, uint32
     if (!bounds(v, base, off, size, &low, &high))
         return false;
     if (from->type == REG_STACK && base->frame < v->now->depth)
-        return verifier_reject(v, -EINVAL,
+        return verifier_reject(v, -EINVAL, RULE_STACK_POINTER, regno,
                                "cannot spill pointers to stack into stack frame of the caller");
     if (low != high) {
         maybe_write(f, low, high + size);

@@ -142,6 +142,14 @@ struct insn_info {
     struct kept *states;
 };
 
+/* Which rule a program broke (verifier_rules.def). */
+enum verifier_rule {
+#define RULE(NAME, rule, hint) RULE_##NAME,
+#include "ebpf/verifier_rules.def"
+};
+
+#define NO_REG (-1)
+
 struct verifier {
     const struct ebpf_prog_load *load;
     const struct ebpf_decoded *code;
@@ -169,6 +177,8 @@ struct verifier {
     uint64_t bytes;
 
     int err;
+    enum verifier_rule rule; /* that was broken */
+    int blamed;              /* a register, or NO_REG */
     uint32_t err_slot;
     char message[MESSAGE_MAX];
     char first_message[MESSAGE_MAX]; /* of the first loop on trial that failed */
@@ -206,9 +216,10 @@ static inline void verifier_record(struct verifier *v)
 }
 #endif
 
-/* ---- verifier_log.c: says why; always false */
-bool verifier_reject(struct verifier *v, int err, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+/* ---- verifier_log.c */
+/* Says why; always false. regno: the register of the innermost frame that is to blame. */
+bool verifier_reject(struct verifier *v, int err, enum verifier_rule rule, int regno,
+                     const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 const char *reg_type_name(enum reg_type type);
 void reg_print(const struct reg *reg, char *out, uint32_t size);
 void verifier_write_log(struct verifier *v);
@@ -238,6 +249,7 @@ bool is_or_null(enum reg_type type);
 void add_range(struct reg *reg, const struct scalar *n);
 bool regs_sync_link(struct verifier *v, const struct reg *known);
 void regs_forget_precise(struct verifier *v);
+int reg_number(struct verifier *v, const struct reg *reg);
 typedef bool (*reg_visitor)(struct verifier *v, struct reg *reg, void *arg);
 bool regs_visit(struct verifier *v, reg_visitor visit, void *arg);
 
