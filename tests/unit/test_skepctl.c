@@ -599,12 +599,12 @@ Test(skepctl, json_text_is_always_valid)
 
     memset(text, 0, sizeof(text));
     writer.out = fmemopen(text, sizeof(text), "w");
-    json_begin(&writer, NULL, '[');
-    json_text(&writer, NULL, "a\"b\\c\n\x01\xff\0d", 10);
-    json_uint(&writer, NULL, UINT64_MAX);
-    json_begin(&writer, NULL, '{');
-    json_end(&writer, '}');
-    json_end(&writer, ']');
+    jsonw_begin(&writer, NULL, '[');
+    jsonw_text(&writer, NULL, "a\"b\\c\n\x01\xff\0d", 10);
+    jsonw_uint(&writer, NULL, UINT64_MAX);
+    jsonw_begin(&writer, NULL, '{');
+    jsonw_end(&writer, '}');
+    jsonw_end(&writer, ']');
     fclose(writer.out);
     cr_assert_str_eq(text, "[\"a\\\"b\\\\c\\n\\u0001\\u00ff\\u0000d\",18446744073709551615,{}]");
 }

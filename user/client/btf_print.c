@@ -61,8 +61,8 @@ static int print_bits(struct printer *p, const char *name, const uint8_t *data, 
 {
     if (bits > 64)
         return -EINVAL;
-    json_printf(p->out, name, p->plain ? "0x%llx" : "\"0x%llx\"",
-                (unsigned long long)load_bits(data, bit_offset, bits));
+    jsonw_printf(p->out, name, p->plain ? "0x%llx" : "\"0x%llx\"",
+                 (unsigned long long)load_bits(data, bit_offset, bits));
     return 0;
 }
 
@@ -84,8 +84,8 @@ static int print_int(struct printer *p, const char *name, const struct btf_type 
         uint64_t half[2];
 
         memcpy(half, data, sizeof(half));
-        json_printf(p->out, name, p->plain ? "0x%llx%016llx" : "\"0x%llx%016llx\"",
-                    (unsigned long long)half[1], (unsigned long long)half[0]);
+        jsonw_printf(p->out, name, p->plain ? "0x%llx%016llx" : "\"0x%llx%016llx\"",
+                     (unsigned long long)half[1], (unsigned long long)half[0]);
         return 0;
     }
     if (bits == 0 || bits > 64 || offset + bits > type->size * 8)
@@ -94,17 +94,17 @@ static int print_int(struct printer *p, const char *name, const struct btf_type 
         return print_bits(p, name, data, offset, bits);
     value = load_bits(data, offset, bits);
     if (encoding & BTF_INT_BOOL)
-        json_bool(p->out, name, value != 0);
+        jsonw_bool(p->out, name, value != 0);
     else if (encoding & BTF_INT_SIGNED)
-        json_int(p->out, name, sign_extend(value, bits));
+        jsonw_int(p->out, name, sign_extend(value, bits));
     else if (!(encoding & BTF_INT_CHAR))
-        json_uint(p->out, name, value);
+        jsonw_uint(p->out, name, value);
     else if (isprint((int)value) && value != '"' && value != '\\')
-        json_printf(p->out, name, "\"%c\"", (char)value);
+        jsonw_printf(p->out, name, "\"%c\"", (char)value);
     else if (p->plain)
-        json_printf(p->out, name, "0x%llx", (unsigned long long)value);
+        jsonw_printf(p->out, name, "0x%llx", (unsigned long long)value);
     else
-        json_printf(p->out, name, "\"\\u00%02llx\"", (unsigned long long)value);
+        jsonw_printf(p->out, name, "\"\\u00%02llx\"", (unsigned long long)value);
     return 0;
 }
 
@@ -125,11 +125,11 @@ static int print_enum(struct printer *p, const char *name, const struct btf_type
 
         if ((this_value & mask) != value)
             continue;
-        json_string(p->out, name,
-                    name_of(p, wide ? btf_enum64(type)[i].name_off : btf_enum(type)[i].name_off));
+        jsonw_string(p->out, name,
+                     name_of(p, wide ? btf_enum64(type)[i].name_off : btf_enum(type)[i].name_off));
         return 0;
     }
-    json_int(p->out, name, sign_extend(value, bits));
+    jsonw_int(p->out, name, sign_extend(value, bits));
     return 0;
 }
 
@@ -153,15 +153,15 @@ static int print_array(struct printer *p, const char *name, const struct btf_typ
     int error = 0;
 
     if (is_text(p, array, data)) {
-        json_string(p->out, name, (const char *)data);
+        jsonw_string(p->out, name, (const char *)data);
         return 0;
     }
     if (size < 0)
         return (int)size;
-    json_begin(p->out, name, '[');
+    jsonw_begin(p->out, name, '[');
     for (uint32_t i = 0; i < array->nelems && !error; i++)
         error = print(p, NULL, array->type, data + i * (uint64_t)size, 0, 0);
-    json_end(p->out, ']');
+    jsonw_end(p->out, ']');
     return error;
 }
 
@@ -170,7 +170,7 @@ static int print_members(struct printer *p, const char *name, const struct btf_t
 {
     int error = 0;
 
-    json_begin(p->out, name, '{');
+    jsonw_begin(p->out, name, '{');
     for (unsigned i = 0; i < btf_vlen(type) && !error; i++) {
         const struct btf_member *member = &btf_members(type)[i];
         unsigned offset = btf_member_bit_offset(type, i);
@@ -179,7 +179,7 @@ static int print_members(struct printer *p, const char *name, const struct btf_t
         error = print(p, name_of(p, member->name_off), member->type, data + offset / 8, offset % 8,
                       bits);
     }
-    json_end(p->out, '}');
+    jsonw_end(p->out, '}');
     return error;
 }
 
@@ -189,18 +189,18 @@ static int print_section(struct printer *p, const char *name, const struct btf_t
 {
     int error = 0;
 
-    json_begin(p->out, name, '{');
-    json_begin(p->out, name_of(p, type->name_off), '[');
+    jsonw_begin(p->out, name, '{');
+    jsonw_begin(p->out, name_of(p, type->name_off), '[');
     for (unsigned i = 0; i < btf_vlen(type) && !error; i++) {
         const struct btf_var_secinfo *info = &btf_var_secinfos(type)[i];
         const struct btf_type *var = btf__type_by_id(p->btf, info->type);
 
-        json_begin(p->out, NULL, '{');
+        jsonw_begin(p->out, NULL, '{');
         error = print(p, name_of(p, var->name_off), var->type, data + info->offset, 0, 0);
-        json_end(p->out, '}');
+        jsonw_end(p->out, '}');
     }
-    json_end(p->out, ']');
-    json_end(p->out, '}');
+    jsonw_end(p->out, ']');
+    jsonw_end(p->out, '}');
     return error;
 }
 
@@ -227,7 +227,7 @@ static int print(struct printer *p, const char *name, uint32_t id, const uint8_t
         break;
     case BTF_KIND_PTR:
         memcpy(&pointer, data, sizeof(pointer));
-        json_printf(p->out, name, p->plain ? "0x%llx" : "%llu", (unsigned long long)pointer);
+        jsonw_printf(p->out, name, p->plain ? "0x%llx" : "%llu", (unsigned long long)pointer);
         error = 0;
         break;
     case BTF_KIND_STRUCT:
@@ -241,7 +241,7 @@ static int print(struct printer *p, const char *name, uint32_t id, const uint8_t
         error = print_section(p, name, type, data);
         break;
     default:
-        json_printf(p->out, name, "\"(unsupported kind %u)\"", btf_kind(type));
+        jsonw_printf(p->out, name, "\"(unsupported kind %u)\"", btf_kind(type));
         error = 0;
     }
     p->depth--;

@@ -13,10 +13,10 @@
 static void print_record(const char *map, const uint8_t *data, uint32_t size)
 {
     if (json) {
-        json_begin(json, NULL, '{');
-        json_string(json, "map", map);
-        json_bytes(json, "data", data, size);
-        json_end(json, '}');
+        jsonw_begin(json, NULL, '{');
+        jsonw_string(json, "map", map);
+        jsonw_bytes(json, "data", data, size);
+        jsonw_end(json, '}');
         return;
     }
     printf("%s: %uB:%c", map, size, size > 16 ? '\n' : ' ');
@@ -38,13 +38,13 @@ static void print_records(const struct events *events, const uint8_t *buf, uint3
 static void print_sample_json(uint32_t cpu, const struct skep_perf_sample *sample,
                               const uint8_t *data)
 {
-    json_begin(json, NULL, '{');
-    json_uint(json, "type", sample->header.type);
-    json_uint(json, "cpu", cpu);
-    json_uint(json, "index", cpu);
-    json_uint(json, "timestamp", sample->time_ns);
-    json_bytes(json, "data", data, sample->size);
-    json_end(json, '}');
+    jsonw_begin(json, NULL, '{');
+    jsonw_uint(json, "type", sample->header.type);
+    jsonw_uint(json, "cpu", cpu);
+    jsonw_uint(json, "index", cpu);
+    jsonw_uint(json, "timestamp", sample->time_ns);
+    jsonw_bytes(json, "data", data, sample->size);
+    jsonw_end(json, '}');
 }
 
 static void print_sample(const struct events *events, const uint8_t *record, uint16_t size)
@@ -81,15 +81,15 @@ static void print_lost(const struct events *events, const uint8_t *record, uint1
         printf("lost %llu events\n", (unsigned long long)lost.lost);
         return;
     }
-    json_begin(json, NULL, '{');
-    json_uint(json, "type", lost.header.type);
-    json_uint(json, "cpu", lost.cpu);
-    json_uint(json, "index", lost.cpu);
-    json_begin(json, "lost", '{');
-    json_uint(json, "id", lost.cpu);
-    json_uint(json, "lost", lost.lost);
-    json_end(json, '}');
-    json_end(json, '}');
+    jsonw_begin(json, NULL, '{');
+    jsonw_uint(json, "type", lost.header.type);
+    jsonw_uint(json, "cpu", lost.cpu);
+    jsonw_uint(json, "index", lost.cpu);
+    jsonw_begin(json, "lost", '{');
+    jsonw_uint(json, "id", lost.cpu);
+    jsonw_uint(json, "lost", lost.lost);
+    jsonw_end(json, '}');
+    jsonw_end(json, '}');
 }
 
 /* A perf event array's: each record says its own size. */
@@ -182,7 +182,7 @@ int do_map_event_pipe(struct args *args)
         error = parse_cpu(args, &events);
     guest_catch_signals();
     if (!error && json)
-        json_begin(json, NULL, '[');
+        jsonw_begin(json, NULL, '[');
     while (!error && !guest_stopped()) {
         int result = events_read(&events, HOLD_MS);
 
@@ -193,7 +193,7 @@ int do_map_event_pipe(struct args *args)
         }
     }
     if (!error && json)
-        json_end(json, ']');
+        jsonw_end(json, ']');
     close(events.fd);
     return error;
 }

@@ -35,7 +35,7 @@ static void print_usage(FILE *out, const struct noun *noun, const char *lead)
 void help_noun(const struct noun *noun)
 {
     if (json)
-        return json_null(json, NULL);
+        return jsonw_null(json, NULL);
     print_usage(stderr, noun, "Usage:");
     fputs(OPTIONS, stderr);
 }
@@ -56,7 +56,7 @@ static void print_overview(FILE *out, const char *lead)
 void help_all(void)
 {
     if (json)
-        return json_null(json, NULL);
+        return jsonw_null(json, NULL);
     print_overview(stderr, "Usage:");
     fputs("       run: load an object file, attach its programs, show what they say until Ctrl-C\n"
           "       " TARGET_DEFAULT,

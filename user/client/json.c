@@ -27,19 +27,19 @@ static void begin_value(struct json *json, const char *name)
         return;
     new_line(json);
     json->comma = false;
-    json_string(json, NULL, name);
+    jsonw_string(json, NULL, name);
     fputs(json->pretty ? ": " : ":", json->out);
 }
 
 /* Writes a member's name only; the value follows with name NULL. */
-void json_name(struct json *json, const char *name)
+void jsonw_name(struct json *json, const char *name)
 {
     begin_value(json, name);
     json->comma = false;
 }
 
 /* bracket: '{' or '['. */
-void json_begin(struct json *json, const char *name, char bracket)
+void jsonw_begin(struct json *json, const char *name, char bracket)
 {
     begin_value(json, name);
     putc(bracket, json->out);
@@ -48,7 +48,7 @@ void json_begin(struct json *json, const char *name, char bracket)
 }
 
 /* bracket: '}' or ']'. The outermost one ends the line. */
-void json_end(struct json *json, char bracket)
+void jsonw_end(struct json *json, char bracket)
 {
     json->depth--;
     if (json->comma)
@@ -57,28 +57,28 @@ void json_end(struct json *json, char bracket)
     json->comma = true;
 }
 
-void json_uint(struct json *json, const char *name, uint64_t value)
+void jsonw_uint(struct json *json, const char *name, uint64_t value)
 {
-    json_printf(json, name, "%" PRIu64, value);
+    jsonw_printf(json, name, "%" PRIu64, value);
 }
 
-void json_int(struct json *json, const char *name, int64_t value)
+void jsonw_int(struct json *json, const char *name, int64_t value)
 {
-    json_printf(json, name, "%" PRId64, value);
+    jsonw_printf(json, name, "%" PRId64, value);
 }
 
-void json_bool(struct json *json, const char *name, bool value)
+void jsonw_bool(struct json *json, const char *name, bool value)
 {
-    json_printf(json, name, "%s", value ? "true" : "false");
+    jsonw_printf(json, name, "%s", value ? "true" : "false");
 }
 
-void json_null(struct json *json, const char *name)
+void jsonw_null(struct json *json, const char *name)
 {
-    json_printf(json, name, "null");
+    jsonw_printf(json, name, "null");
 }
 
 /* A number, or anything else that is JSON as it stands. */
-void json_printf(struct json *json, const char *name, const char *fmt, ...)
+void jsonw_printf(struct json *json, const char *name, const char *fmt, ...)
 {
     va_list args;
 
@@ -91,7 +91,7 @@ void json_printf(struct json *json, const char *name, const char *fmt, ...)
 
 /* Text of so many bytes. Bytes that are not ASCII become escapes of the same number: guest data
  * need not be UTF-8, and the output always is. */
-void json_text(struct json *json, const char *name, const char *text, size_t length)
+void jsonw_text(struct json *json, const char *name, const char *text, size_t length)
 {
     static const char plain[] = "\"\\\n\t\r\b\f", escaped[] = "\"\\ntrbf";
 
@@ -112,16 +112,16 @@ void json_text(struct json *json, const char *name, const char *text, size_t len
     json->comma = true;
 }
 
-void json_string(struct json *json, const char *name, const char *text)
+void jsonw_string(struct json *json, const char *name, const char *text)
 {
-    json_text(json, name, text, strlen(text));
+    jsonw_text(json, name, text, strlen(text));
 }
 
 /* bpftool's form of raw data: an array of strings "0x1f". */
-void json_bytes(struct json *json, const char *name, const void *data, size_t size)
+void jsonw_bytes(struct json *json, const char *name, const void *data, size_t size)
 {
-    json_begin(json, name, '[');
+    jsonw_begin(json, name, '[');
     for (size_t i = 0; i < size; i++)
-        json_printf(json, NULL, "\"0x%02x\"", ((const uint8_t *)data)[i]);
-    json_end(json, ']');
+        jsonw_printf(json, NULL, "\"0x%02x\"", ((const uint8_t *)data)[i]);
+    jsonw_end(json, ']');
 }

@@ -24,23 +24,23 @@ static void show_json(const union link_info *all, const char *name)
     const struct bpf_link_info *info = &all->any;
     const char *type = libbpf_bpf_link_type_str(info->type);
 
-    json_begin(json, NULL, '{');
-    json_uint(json, "id", info->id);
+    jsonw_begin(json, NULL, '{');
+    jsonw_uint(json, "id", info->id);
     if (type)
-        json_string(json, "type", type);
+        jsonw_string(json, "type", type);
     else
-        json_uint(json, "type", info->type);
-    json_uint(json, "prog_id", info->prog_id);
+        jsonw_uint(json, "type", info->type);
+    jsonw_uint(json, "prog_id", info->prog_id);
     if (info->type == BPF_LINK_TYPE_RAW_TRACEPOINT)
-        json_string(json, "tp_name", name);
+        jsonw_string(json, "tp_name", name);
     if (is_tracepoint(all)) {
-        json_string(json, "tracepoint", name);
-        json_uint(json, "cookie", all->tracepoint.cookie);
+        jsonw_string(json, "tracepoint", name);
+        jsonw_uint(json, "cookie", all->tracepoint.cookie);
     }
     if (info->type == BPF_LINK_TYPE_XDP)
-        json_uint(json, "ifindex", info->xdp.ifindex);
+        jsonw_uint(json, "ifindex", info->xdp.ifindex);
     pins_show(EBPF_LINK, info->id);
-    json_end(json, '}');
+    jsonw_end(json, '}');
 }
 
 static void show_plain(const union link_info *all, const char *name)
@@ -97,10 +97,10 @@ static int do_show(struct args *args)
 
     if (args->left == 0) {
         if (json)
-            json_begin(json, NULL, '[');
+            jsonw_begin(json, NULL, '[');
         error = each_handle(EBPF_LINK, show);
         if (json)
-            json_end(json, ']');
+            jsonw_end(json, ']');
         return error;
     }
     fd = handle_parse(args, EBPF_LINK);

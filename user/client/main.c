@@ -25,11 +25,11 @@ static int help(struct args *args)
 static int version(void)
 {
     if (json) {
-        json_begin(json, NULL, '{');
-        json_uint(json, "wire_version", WIRE_VERSION);
-        json_printf(json, "libbpf_version", "\"%u.%u\"", libbpf_major_version(),
-                    libbpf_minor_version());
-        json_end(json, '}');
+        jsonw_begin(json, NULL, '{');
+        jsonw_uint(json, "wire_version", WIRE_VERSION);
+        jsonw_printf(json, "libbpf_version", "\"%u.%u\"", libbpf_major_version(),
+                     libbpf_minor_version());
+        jsonw_end(json, '}');
     } else {
         printf("skepctl, wire version %d\nusing libbpf %s\n", WIRE_VERSION,
                libbpf_version_string());

@@ -27,35 +27,35 @@ static void show_owner_json(const struct skep_handle_attr *more)
     if (more->owner == SKEP_OWNER_NONE)
         return;
     if (type)
-        json_string(json, "owner_prog_type", type);
+        jsonw_string(json, "owner_prog_type", type);
     else
-        json_uint(json, "owner_prog_type", more->owner_type);
-    json_bool(json, "owner_jited", more->owner == SKEP_OWNER_JITED);
+        jsonw_uint(json, "owner_prog_type", more->owner_type);
+    jsonw_bool(json, "owner_jited", more->owner == SKEP_OWNER_JITED);
 }
 
 static void show_json(const struct bpf_map_info *info, const struct skep_handle_attr *more)
 {
     const char *type = libbpf_bpf_map_type_str(info->type);
 
-    json_begin(json, NULL, '{');
-    json_uint(json, "id", info->id);
+    jsonw_begin(json, NULL, '{');
+    jsonw_uint(json, "id", info->id);
     if (type)
-        json_string(json, "type", type);
+        jsonw_string(json, "type", type);
     else
-        json_uint(json, "type", info->type);
+        jsonw_uint(json, "type", info->type);
     if (*info->name)
-        json_string(json, "name", info->name);
-    json_uint(json, "flags", info->map_flags);
-    json_uint(json, "bytes_key", info->key_size);
-    json_uint(json, "bytes_value", info->value_size);
-    json_uint(json, "max_entries", info->max_entries);
-    json_uint(json, "bytes_memlock", more->memory);
+        jsonw_string(json, "name", info->name);
+    jsonw_uint(json, "flags", info->map_flags);
+    jsonw_uint(json, "bytes_key", info->key_size);
+    jsonw_uint(json, "bytes_value", info->value_size);
+    jsonw_uint(json, "max_entries", info->max_entries);
+    jsonw_uint(json, "bytes_memlock", more->memory);
     show_owner_json(more);
-    json_uint(json, "frozen", more->frozen);
+    jsonw_uint(json, "frozen", more->frozen);
     if (info->btf_id)
-        json_uint(json, "btf_id", info->btf_id);
+        jsonw_uint(json, "btf_id", info->btf_id);
     pins_show(EBPF_MAP, info->id);
-    json_end(json, '}');
+    jsonw_end(json, '}');
 }
 
 static void show_owner_plain(const struct skep_handle_attr *more)
@@ -115,10 +115,10 @@ static int do_show(struct args *args)
 
     if (args->left == 0) {
         if (json)
-            json_begin(json, NULL, '[');
+            jsonw_begin(json, NULL, '[');
         error = each_handle(EBPF_MAP, show);
         if (json)
-            json_end(json, ']');
+            jsonw_end(json, ']');
         return error;
     }
     if (handles_parse(args, EBPF_MAP, &fds))
@@ -128,11 +128,11 @@ static int do_show(struct args *args)
         return -1;
     }
     if (json && fds.count > 1)
-        json_begin(json, NULL, '[');
+        jsonw_begin(json, NULL, '[');
     for (unsigned i = 0; i < fds.count && !error; i++)
         error = show(fds.fd[i]);
     if (json && fds.count > 1)
-        json_end(json, ']');
+        jsonw_end(json, ']');
     handles_close(&fds);
     return error;
 }

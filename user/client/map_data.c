@@ -90,27 +90,27 @@ int map_print_formatted(struct json *out, const struct map *map, const uint8_t *
     const struct bpf_map_info *info = &map->info;
     int error = 0;
 
-    json_begin(out, NULL, '{');
+    jsonw_begin(out, NULL, '{');
     if (info->btf_key_type_id) {
-        json_name(out, "key");
+        jsonw_name(out, "key");
         error = btf_print(out, map->btf, info->btf_key_type_id, key, plain);
     }
     if (!error && !map_is_per_cpu(info->type)) {
-        json_name(out, "value");
+        jsonw_name(out, "value");
         error = btf_print(out, map->btf, info->btf_value_type_id, map->value, plain);
     } else if (!error) {
-        json_begin(out, "values", '[');
+        jsonw_begin(out, "values", '[');
         for (unsigned cpu = 0; cpu < PORT_NR_CPUS && !error; cpu++) {
-            json_begin(out, NULL, '{');
-            json_uint(out, "cpu", cpu);
-            json_name(out, "value");
+            jsonw_begin(out, NULL, '{');
+            jsonw_uint(out, "cpu", cpu);
+            jsonw_name(out, "value");
             error = btf_print(out, map->btf, info->btf_value_type_id,
                               map->value + cpu * value_step(map), plain);
-            json_end(out, '}');
+            jsonw_end(out, '}');
         }
-        json_end(out, ']');
+        jsonw_end(out, ']');
     }
-    json_end(out, '}');
+    jsonw_end(out, '}');
     return error;
 }
 
@@ -118,25 +118,25 @@ void map_print_json(const struct map *map, const uint8_t *key)
 {
     const struct bpf_map_info *info = &map->info;
 
-    json_begin(json, NULL, '{');
-    json_bytes(json, "key", key, info->key_size);
+    jsonw_begin(json, NULL, '{');
+    jsonw_bytes(json, "key", key, info->key_size);
     if (!map_is_per_cpu(info->type)) {
-        json_bytes(json, "value", map->value, info->value_size);
+        jsonw_bytes(json, "value", map->value, info->value_size);
     } else {
-        json_begin(json, "values", '[');
+        jsonw_begin(json, "values", '[');
         for (unsigned cpu = 0; cpu < PORT_NR_CPUS; cpu++) {
-            json_begin(json, NULL, '{');
-            json_uint(json, "cpu", cpu);
-            json_bytes(json, "value", map->value + cpu * value_step(map), info->value_size);
-            json_end(json, '}');
+            jsonw_begin(json, NULL, '{');
+            jsonw_uint(json, "cpu", cpu);
+            jsonw_bytes(json, "value", map->value + cpu * value_step(map), info->value_size);
+            jsonw_end(json, '}');
         }
-        json_end(json, ']');
+        jsonw_end(json, ']');
     }
     if (map->btf) {
-        json_name(json, "formatted");
+        jsonw_name(json, "formatted");
         map_print_formatted(json, map, key, false);
     }
-    json_end(json, '}');
+    jsonw_end(json, '}');
 }
 
 void map_print_plain(const struct map *map, const uint8_t *key)

@@ -15,12 +15,12 @@ static void print_missing(const struct map *map, const uint8_t *key, int error)
     bool wide = key_size > 16 || strlen(text) > 16;
 
     if (json) {
-        json_begin(json, NULL, '{');
-        json_bytes(json, "key", key, key_size);
-        json_begin(json, "value", '{');
-        json_string(json, "error", strerror(error));
-        json_end(json, '}');
-        json_end(json, '}');
+        jsonw_begin(json, NULL, '{');
+        jsonw_bytes(json, "key", key, key_size);
+        jsonw_begin(json, "value", '{');
+        jsonw_string(json, "error", strerror(error));
+        jsonw_end(json, '}');
+        jsonw_end(json, '}');
         return;
     }
     printf("key:%c", wide ? '\n' : ' ');
@@ -59,13 +59,13 @@ static void dump_header(const struct bpf_map_info *info, struct json *out)
         printf("flags 0x%x\n", info->map_flags);
         return;
     }
-    json_begin(out, NULL, '{');
-    json_uint(out, "id", info->id);
-    json_string(out, "type", type ? type : "?");
+    jsonw_begin(out, NULL, '{');
+    jsonw_uint(out, "id", info->id);
+    jsonw_string(out, "type", type ? type : "?");
     if (*info->name)
-        json_string(out, "name", info->name);
-    json_uint(out, "flags", info->map_flags);
-    json_name(out, "elements");
+        jsonw_string(out, "name", info->name);
+    jsonw_uint(out, "flags", info->map_flags);
+    jsonw_name(out, "elements");
 }
 
 /* One of several maps gets a header. out: where entries go as JSON; NULL: plain lines. */
@@ -78,7 +78,7 @@ static int dump(const struct map *map, struct json *out, bool header)
     if (header)
         dump_header(&map->info, out);
     if (out)
-        json_begin(out, NULL, '[');
+        jsonw_begin(out, NULL, '[');
     while (bpf_map_get_next_key(map->fd, previous, map->next_key) == 0) {
         count += (unsigned)dump_entry(map, out == json ? NULL : out);
         memcpy(map->key, map->next_key, map->info.key_size);
@@ -87,11 +87,11 @@ static int dump(const struct map *map, struct json *out, bool header)
     if (errno != ENOENT)
         error = errno;
     if (out)
-        json_end(out, ']');
+        jsonw_end(out, ']');
     else
         printf("Found %u element%s\n", count, count == 1 ? "" : "s");
     if (header && out)
-        json_end(out, '}');
+        jsonw_end(out, '}');
     if (error)
         p_err("can't get next key: %s", strerror(error));
     return error ? -1 : 0;
@@ -119,14 +119,14 @@ int do_map_dump(struct args *args)
     if (!out && all_btf)
         out = &formatted;
     if (out && fds.count > 1 && !error)
-        json_begin(out, NULL, '[');
+        jsonw_begin(out, NULL, '[');
     for (unsigned i = 0; i < opened && !error; i++) {
         error = dump(&maps[i], out, fds.count > 1);
         if (!out && i + 1 < opened)
             printf("\n");
     }
     if (out && fds.count > 1 && !error)
-        json_end(out, ']');
+        jsonw_end(out, ']');
     if (out == &formatted)
         printf("\n");
     while (opened > 0)

@@ -133,7 +133,7 @@ int do_map_lookup(struct args *args)
         if (errno != ENOENT) {
             p_err("lookup failed: %s", strerror(errno));
         } else if (json) {
-            json_null(json, NULL);
+            jsonw_null(json, NULL);
         } else {
             printf("key:\n");
             print_hex(map.key, map.info.key_size, " ");
@@ -176,13 +176,13 @@ int do_map_getnext(struct args *args)
     }
     error = 0;
     if (json) {
-        json_begin(json, NULL, '{');
+        jsonw_begin(json, NULL, '{');
         if (first)
-            json_null(json, "key");
+            jsonw_null(json, "key");
         else
-            json_bytes(json, "key", map.key, map.info.key_size);
-        json_bytes(json, "next_key", map.next_key, map.info.key_size);
-        json_end(json, '}');
+            jsonw_bytes(json, "key", map.key, map.info.key_size);
+        jsonw_bytes(json, "next_key", map.next_key, map.info.key_size);
+        jsonw_end(json, '}');
         goto out;
     }
     if (first) {

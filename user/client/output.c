@@ -27,9 +27,9 @@ void p_err(const char *fmt, ...)
     va_start(args, fmt);
     if (json) {
         vsnprintf(text, sizeof(text), fmt, args);
-        json_begin(json, NULL, '{');
-        json_string(json, "error", text);
-        json_end(json, '}');
+        jsonw_begin(json, NULL, '{');
+        jsonw_string(json, "error", text);
+        jsonw_end(json, '}');
     } else {
         print_line("Error: ", fmt, args);
     }
@@ -64,7 +64,7 @@ void print_hex(const void *data, size_t size, const char *separator)
 int done(void)
 {
     if (json)
-        json_null(json, NULL);
+        jsonw_null(json, NULL);
     return 0;
 }
 

@@ -132,16 +132,16 @@ void pins_show(enum ebpf_kind kind, uint32_t id)
         return;
     known = true;
     if (json)
-        json_begin(json, "pinned", '[');
+        jsonw_begin(json, "pinned", '[');
     for (unsigned i = 0; i < pins.count; i++) {
         if (pins.pin[i].kind != kind || pins.pin[i].id != id)
             continue;
         snprintf(path, sizeof(path), BPF_TRANSPORT_PIN_ROOT "%s", pins.pin[i].name);
         if (json)
-            json_string(json, NULL, path);
+            jsonw_string(json, NULL, path);
         else
             printf("\n\tpinned %s", path);
     }
     if (json)
-        json_end(json, ']');
+        jsonw_end(json, ']');
 }

@@ -31,17 +31,17 @@ static void show_maps(const struct bpf_prog_info *info, const uint32_t *map_ids)
     if (info->nr_map_ids == 0)
         return;
     if (json)
-        json_begin(json, "map_ids", '[');
+        jsonw_begin(json, "map_ids", '[');
     else
         printf("  map_ids ");
     for (uint32_t i = 0; i < info->nr_map_ids; i++) {
         if (json)
-            json_uint(json, NULL, map_ids[i]);
+            jsonw_uint(json, NULL, map_ids[i]);
         else
             printf("%s%u", i ? "," : "", map_ids[i]);
     }
     if (json)
-        json_end(json, ']');
+        jsonw_end(json, ']');
 }
 
 static void show_json(const struct bpf_prog_info *info, const uint32_t *map_ids)
@@ -49,38 +49,38 @@ static void show_json(const struct bpf_prog_info *info, const uint32_t *map_ids)
     const char *type = libbpf_bpf_prog_type_str(info->type);
     char text[32];
 
-    json_begin(json, NULL, '{');
-    json_uint(json, "id", info->id);
+    jsonw_begin(json, NULL, '{');
+    jsonw_uint(json, "id", info->id);
     if (type)
-        json_string(json, "type", type);
+        jsonw_string(json, "type", type);
     else
-        json_uint(json, "type", info->type);
+        jsonw_uint(json, "type", info->type);
     if (*info->name)
-        json_string(json, "name", info->name);
+        jsonw_string(json, "name", info->name);
     for (unsigned i = 0; i < BPF_TAG_SIZE; i++)
         sprintf(text + 2 * i, "%02x", info->tag[i]);
-    json_string(json, "tag", text);
-    json_bool(json, "gpl_compatible", info->gpl_compatible);
+    jsonw_string(json, "tag", text);
+    jsonw_bool(json, "gpl_compatible", info->gpl_compatible);
     if (info->run_time_ns) {
-        json_uint(json, "run_time_ns", info->run_time_ns);
-        json_uint(json, "run_cnt", info->run_cnt);
+        jsonw_uint(json, "run_time_ns", info->run_time_ns);
+        jsonw_uint(json, "run_cnt", info->run_cnt);
     }
     if (info->recursion_misses)
-        json_uint(json, "recursion_misses", info->recursion_misses);
+        jsonw_uint(json, "recursion_misses", info->recursion_misses);
     if (info->load_time) {
         format_boot_time(info->load_time, text, sizeof(text));
-        json_printf(json, "loaded_at", "%s", text);
-        json_uint(json, "uid", info->created_by_uid);
+        jsonw_printf(json, "loaded_at", "%s", text);
+        jsonw_uint(json, "uid", info->created_by_uid);
     }
-    json_uint(json, "bytes_xlated", info->xlated_prog_len);
-    json_bool(json, "jited", info->jited_prog_len > 0);
+    jsonw_uint(json, "bytes_xlated", info->xlated_prog_len);
+    jsonw_bool(json, "jited", info->jited_prog_len > 0);
     if (info->jited_prog_len)
-        json_uint(json, "bytes_jited", info->jited_prog_len);
+        jsonw_uint(json, "bytes_jited", info->jited_prog_len);
     show_maps(info, map_ids);
     if (info->btf_id)
-        json_uint(json, "btf_id", info->btf_id);
+        jsonw_uint(json, "btf_id", info->btf_id);
     pins_show(EBPF_PROG, info->id);
-    json_end(json, '}');
+    jsonw_end(json, '}');
 }
 
 static void show_plain(const struct bpf_prog_info *info, const uint32_t *map_ids)
@@ -143,10 +143,10 @@ static int do_show(struct args *args)
 
     if (args->left == 0) {
         if (json)
-            json_begin(json, NULL, '[');
+            jsonw_begin(json, NULL, '[');
         error = each_handle(EBPF_PROG, show);
         if (json)
-            json_end(json, ']');
+            jsonw_end(json, ']');
         return error;
     }
     if (handles_parse(args, EBPF_PROG, &fds))
@@ -156,11 +156,11 @@ static int do_show(struct args *args)
         return -1;
     }
     if (json && fds.count > 1)
-        json_begin(json, NULL, '[');
+        jsonw_begin(json, NULL, '[');
     for (unsigned i = 0; i < fds.count && !error; i++)
         error = show(fds.fd[i]);
     if (json && fds.count > 1)
-        json_end(json, ']');
+        jsonw_end(json, ']');
     handles_close(&fds);
     return error;
 }
@@ -177,7 +177,7 @@ static void print_trace(const char *text, size_t size)
         const char *end = memchr(text, '\n', size);
         size_t length = end ? (size_t)(end - text) : size;
 
-        json_text(json, NULL, text, length);
+        jsonw_text(json, NULL, text, length);
         length += end ? 1 : 0;
         text += length;
         size -= length;
@@ -193,11 +193,11 @@ static int do_tracelog(struct args *args)
         return -1;
     guest_catch_signals();
     if (json)
-        json_begin(json, NULL, '[');
+        jsonw_begin(json, NULL, '[');
     while (!guest_stopped() && result >= 0)
         result = guest_stream_text(SKEP_TRACE_PIPE_READ, &cursor, 500, print_trace);
     if (json)
-        json_end(json, ']');
+        jsonw_end(json, ']');
     if (result >= 0 || guest_stopped())
         return 0;
     p_err("can't read the trace pipe: %s", error_text(result));

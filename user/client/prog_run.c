@@ -69,7 +69,7 @@ static int write_file(const struct run_file *file, uint32_t size, const char *na
         return 0;
     if (strcmp(file->path, "-") == 0) {
         if (json)
-            json_bytes(json, name, file->data, size);
+            jsonw_bytes(json, name, file->data, size);
         else
             hex_dump(file->data, size);
         return 0;
@@ -155,14 +155,14 @@ int do_prog_run(struct args *args)
         goto out;
     }
     if (json)
-        json_begin(json, NULL, '{');
+        jsonw_begin(json, NULL, '{');
     error = write_file(&files[DATA_OUT], options.data_size_out, "data_out");
     if (write_file(&files[CTX_OUT], options.ctx_size_out, "ctx_out"))
         error = -1;
     if (json) {
-        json_uint(json, "retval", options.retval);
-        json_uint(json, "duration", options.duration);
-        json_end(json, '}');
+        jsonw_uint(json, "retval", options.retval);
+        jsonw_uint(json, "duration", options.duration);
+        jsonw_end(json, '}');
     } else {
         printf("Return value: %u, duration%s: %uns\n", options.retval,
                repeat > 1 ? " (average)" : "", options.duration);

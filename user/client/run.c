@@ -35,9 +35,9 @@ static void print_trace(const char *text, size_t size)
         size_t length = end ? (size_t)(end - text) : size;
 
         if (json) {
-            json_begin(json, NULL, '{');
-            json_text(json, "trace", text, length);
-            json_end(json, '}');
+            jsonw_begin(json, NULL, '{');
+            jsonw_text(json, "trace", text, length);
+            jsonw_end(json, '}');
         } else {
             printf("%.*s\n", (int)length, text);
         }
@@ -117,7 +117,7 @@ int do_run(struct args *args)
     if (result < 0)
         p_err("can't read the trace pipe: %s", error_text(result));
     if (json)
-        json_begin(json, NULL, '[');
+        jsonw_begin(json, NULL, '[');
     bpf_object__for_each_program(program, object)
     {
         if (result >= 0)
@@ -130,7 +130,7 @@ int do_run(struct args *args)
             p_err("can't read from the guest: %s", error_text(result));
     }
     if (json)
-        json_end(json, ']');
+        jsonw_end(json, ']');
     bpf_object__close(object);
     return result < 0 ? -1 : 0;
 }

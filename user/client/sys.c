@@ -10,16 +10,16 @@
 
 static void info_json(const struct skep_sys_info_attr *info)
 {
-    json_begin(json, NULL, '{');
-    json_string(json, "version", info->version);
-    json_string(json, "hostname", info->hostname);
-    json_string(json, "cpu", info->cpu);
-    json_string(json, "loader", info->loader);
-    json_printf(json, "address", "\"%u.%u.%u.%u\"", info->ip4[0], info->ip4[1], info->ip4[2],
-                info->ip4[3]);
-    json_printf(json, "mac", "\"%02x:%02x:%02x:%02x:%02x:%02x\"", info->mac[0], info->mac[1],
-                info->mac[2], info->mac[3], info->mac[4], info->mac[5]);
-#define NUMBER(field) json_uint(json, #field, info->field)
+    jsonw_begin(json, NULL, '{');
+    jsonw_string(json, "version", info->version);
+    jsonw_string(json, "hostname", info->hostname);
+    jsonw_string(json, "cpu", info->cpu);
+    jsonw_string(json, "loader", info->loader);
+    jsonw_printf(json, "address", "\"%u.%u.%u.%u\"", info->ip4[0], info->ip4[1], info->ip4[2],
+                 info->ip4[3]);
+    jsonw_printf(json, "mac", "\"%02x:%02x:%02x:%02x:%02x:%02x\"", info->mac[0], info->mac[1],
+                 info->mac[2], info->mac[3], info->mac[4], info->mac[5]);
+#define NUMBER(field) jsonw_uint(json, #field, info->field)
     NUMBER(uptime_ns), NUMBER(wall_ns);
     NUMBER(memory_total), NUMBER(memory_free), NUMBER(heap_bytes);
     NUMBER(map_bytes), NUMBER(map_bytes_limit);
@@ -31,7 +31,7 @@ static void info_json(const struct skep_sys_info_attr *info)
     NUMBER(xdp_dropped), NUMBER(xdp_tx), NUMBER(xdp_aborted);
     NUMBER(datagrams_bad), NUMBER(requests), NUMBER(replays);
 #undef NUMBER
-    json_end(json, '}');
+    jsonw_end(json, '}');
 }
 
 static void info_plain(const struct skep_sys_info_attr *info)
@@ -99,7 +99,7 @@ static void print_log(const char *text, size_t size)
             !json && !within_line && length > 3 && text[0] == '<' && text[2] == '>' ? 3 : 0;
 
         if (json)
-            json_text(json, NULL, text, length - (end ? 1 : 0));
+            jsonw_text(json, NULL, text, length - (end ? 1 : 0));
         else
             fwrite(text + skip, 1, length - skip, stdout);
         within_line = !end;
@@ -117,12 +117,12 @@ static int do_dmesg(struct args *args)
     if (args_none(args))
         return -1;
     if (json)
-        json_begin(json, NULL, '[');
+        jsonw_begin(json, NULL, '[');
     do
         result = guest_stream_text(SKEP_KLOG_READ, &cursor, 0, print_log);
     while (result > 0);
     if (json)
-        json_end(json, ']');
+        jsonw_end(json, ']');
     if (result == 0)
         return 0;
     p_err("can't read the kernel log: %s", error_text(result));

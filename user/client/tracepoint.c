@@ -69,15 +69,15 @@ int tracepoint_open(const char *name)
 static void show(const struct skep_tracepoint_attr *event)
 {
     if (json) {
-        json_begin(json, NULL, '{');
-        json_uint(json, "id", event->id);
-        json_string(json, "system", event->system);
-        json_string(json, "name", event->name);
-        json_uint(json, "bytes_record", event->size);
-        json_bool(json, "enabled", event->enable);
-        json_uint(json, "progs", event->programs);
-        json_uint(json, "hits", event->hits);
-        json_end(json, '}');
+        jsonw_begin(json, NULL, '{');
+        jsonw_uint(json, "id", event->id);
+        jsonw_string(json, "system", event->system);
+        jsonw_string(json, "name", event->name);
+        jsonw_uint(json, "bytes_record", event->size);
+        jsonw_bool(json, "enabled", event->enable);
+        jsonw_uint(json, "progs", event->programs);
+        jsonw_uint(json, "hits", event->hits);
+        jsonw_end(json, '}');
         return;
     }
     printf("%s:%s\n\tid %u  record %uB", event->system, event->name, event->id, event->size);
@@ -106,12 +106,12 @@ static int do_list(struct args *args)
         return 0;
     }
     if (json)
-        json_begin(json, NULL, '[');
+        jsonw_begin(json, NULL, '[');
     while ((result = guest_command(SKEP_TRACEPOINT_NEXT, &event, sizeof(event))) == 0)
         if (!pattern || strcmp(pattern, event.system) == 0)
             show(&event);
     if (json)
-        json_end(json, ']');
+        jsonw_end(json, ']');
     if (result == -ENOENT)
         return 0;
     p_err("can't list tracepoints: %s", error_text(result));
@@ -135,9 +135,9 @@ static int do_format(struct args *args)
         return -1;
     }
     if (json) {
-        json_begin(json, NULL, '{');
-        json_text(json, "format", text, attr.size);
-        json_end(json, '}');
+        jsonw_begin(json, NULL, '{');
+        jsonw_text(json, "format", text, attr.size);
+        jsonw_end(json, '}');
     } else {
         fwrite(text, 1, attr.size, stdout);
     }

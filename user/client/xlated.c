@@ -94,7 +94,7 @@ static void dump_source(const struct code *code, unsigned slot, unsigned *func, 
         if (btf_function(code->btf, code->funcs[*func].type_id, signature, sizeof(signature)) ==
             0) {
             if (json)
-                json_string(json, "proto", signature);
+                jsonw_string(json, "proto", signature);
             else
                 printf("%s:\n", signature);
         }
@@ -110,11 +110,11 @@ static void dump_source(const struct code *code, unsigned slot, unsigned *func, 
     if (!text)
         return;
     if (json) {
-        json_string(json, "src", text);
+        jsonw_string(json, "src", text);
         if (numbers) {
-            json_string(json, "file", file ? file : "");
-            json_uint(json, "line_num", BPF_LINE_INFO_LINE_NUM(info->line_col));
-            json_uint(json, "line_col", BPF_LINE_INFO_LINE_COL(info->line_col));
+            jsonw_string(json, "file", file ? file : "");
+            jsonw_uint(json, "line_num", BPF_LINE_INFO_LINE_NUM(info->line_col));
+            jsonw_uint(json, "line_col", BPF_LINE_INFO_LINE_COL(info->line_col));
         }
     } else if (numbers) {
         printf("; %s [file:%s line_num:%u line_col:%u]\n", text, file ? file : "",
@@ -129,20 +129,20 @@ static void dump(const struct code *code, bool opcodes, bool numbers)
     unsigned func = 0, line = 0, slots;
 
     if (json)
-        json_begin(json, NULL, '[');
+        jsonw_begin(json, NULL, '[');
     for (unsigned slot = 0; slot < code->count; slot += slots) {
         const struct bpf_insn *insn = &code->insns[slot];
         char text[DISASM_MAX];
 
         slots = ebpf_disasm(insn, code->count - slot, text, sizeof(text));
         if (json)
-            json_begin(json, NULL, '{');
+            jsonw_begin(json, NULL, '{');
         dump_source(code, slot, &func, &line, numbers);
         if (json) {
-            json_string(json, "disasm", text);
+            jsonw_string(json, "disasm", text);
             if (opcodes)
-                json_bytes(json, "opcodes", insn, slots * sizeof(*insn));
-            json_end(json, '}');
+                jsonw_bytes(json, "opcodes", insn, slots * sizeof(*insn));
+            jsonw_end(json, '}');
             continue;
         }
         printf("%4u: %s\n", slot, text);
@@ -153,7 +153,7 @@ static void dump(const struct code *code, bool opcodes, bool numbers)
         }
     }
     if (json)
-        json_end(json, ']');
+        jsonw_end(json, ']');
 }
 
 static int write_file(const struct code *code, const char *path)
