@@ -9,6 +9,7 @@ V        ?= 0
 Q        := $(if $(filter 1,$(V)),,@)
 APP      ?= user/app/default
 LWIP_DIR ?= third_party/lwip
+BEARSSL_DIR ?= third_party/bearssl
 ACCEL    ?=
 
 export O APP ACCEL V

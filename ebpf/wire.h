@@ -21,7 +21,8 @@
 #include <stdint.h>
 
 #define WIRE_MAGIC         0x50454b53u /* "SKEP" */
-#define WIRE_VERSION       1
+#define WIRE_VERSION       2           /* sealed: struct wire_seal */
+#define WIRE_VERSION_PLAIN 1
 #define WIRE_PORT          9970
 #define WIRE_DATAGRAM_MAX  1472u /* IPv4 and UDP headers within a 1,500-byte MTU */
 #define WIRE_MESSAGE_MAX   (16u << 20)
@@ -48,6 +49,25 @@ struct wire_header {
 
 _Static_assert(sizeof(struct wire_header) == 36, "the header is 36 bytes on the wire");
 
-#define WIRE_FRAGMENT_SIZE (WIRE_DATAGRAM_MAX - (unsigned)sizeof(struct wire_header))
+/* A sealed datagram begins with this in clear, in a hello request followed by the client's nonce
+ * of WIRE_NONCE_SIZE bytes. Then, encrypted, what stands from `sequence` on in a plain one; then a
+ * tag of WIRE_TAG_SIZE bytes over all of it (net/seal.c). */
+struct wire_seal {
+    uint32_t magic;
+    uint8_t version;
+    uint8_t kind;
+    uint16_t reserved;
+    uint64_t session;
+    uint64_t counter; /* of the datagrams that one side sealed with these keys */
+} __attribute__((packed));
+
+_Static_assert(sizeof(struct wire_seal) == 24, "as on the wire");
+
+#define WIRE_NONCE_SIZE    32u
+#define WIRE_TAG_SIZE      16u
+#define WIRE_SEAL_OVERHEAD (8u + WIRE_TAG_SIZE) /* the counter and the tag */
+
+#define WIRE_FRAGMENT_SIZE                                                                         \
+    (WIRE_DATAGRAM_MAX - WIRE_SEAL_OVERHEAD - (unsigned)sizeof(struct wire_header))
 
 #endif

@@ -42,7 +42,7 @@ int channel_parse(const void *datagram, size_t len, struct wire_header *header)
     __builtin_memcpy(header, datagram, sizeof(*header));
     if (header->magic != WIRE_MAGIC)
         return -EBADMSG;
-    if (header->version != WIRE_VERSION)
+    if (header->version != WIRE_VERSION_PLAIN)
         return -EPROTONOSUPPORT;
     if (header->reserved != 0 || header->total > WIRE_MESSAGE_MAX ||
         header->fragments != channel_fragments(header->total) ||
@@ -109,7 +109,7 @@ void channel_tx_start(struct channel_tx *tx, const struct wire_header *header, c
 {
     *tx = (struct channel_tx){.header = *header, .data = data, .window = WIRE_WINDOW};
     tx->header.magic = WIRE_MAGIC;
-    tx->header.version = WIRE_VERSION;
+    tx->header.version = WIRE_VERSION_PLAIN;
     tx->header.reserved = 0;
     tx->header.fragments = channel_fragments(header->total);
     tx->active = true;

@@ -58,7 +58,7 @@ static void send_refusal(struct server *server, const struct net_endpoint *to,
                          const struct wire_header *request, int status)
 {
     struct wire_header reply = {.magic = WIRE_MAGIC,
-                                .version = WIRE_VERSION,
+                                .version = WIRE_VERSION_PLAIN,
                                 .kind = WIRE_REPLY,
                                 .session = request->session,
                                 .sequence = request->sequence,
@@ -104,7 +104,7 @@ static void receive_hello(struct server *server, const struct net_endpoint *from
         send_refusal(server, from, header, err);
         return;
     }
-    attr.wire_version = WIRE_VERSION;
+    attr.wire_version = WIRE_VERSION_PLAIN;
     attr.lease_seconds = WIRE_LEASE_SECONDS;
     attr.session = session->id;
     attr.boot_id = server->boot_id;

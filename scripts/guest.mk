@@ -19,9 +19,11 @@ GUEST_SRCS   := $(wildcard boot/*.S boot/*.c arch/x86_64/*.S arch/x86_64/*.c ker
 	drivers/virtio/*.c ebpf/*.c net/*.c net/lwip/*.c)
 APP_SRCS     := $(wildcard $(APP)/*.c)
 -include scripts/lwip.mk
+include scripts/bearssl.mk
 
 GUEST_OBJS   := $(patsubst %,$(O)/guest/%.o,$(basename $(GUEST_SRCS))) \
 	$(patsubst %,$(O)/guest/lwip/%.o,$(LWIP_SRCS)) \
+	$(patsubst %,$(O)/guest/bearssl/%.o,$(BEARSSL_SRCS)) \
 	$(patsubst $(APP)/%.c,$(O)/guest/app/%.o,$(APP_SRCS))
 
 $(O)/guest/%.o: %.S $(UAPI)/.done
@@ -29,17 +31,22 @@ $(O)/guest/%.o: %.S $(UAPI)/.done
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(GUEST_CFLAGS) -c -o $@ $<
 
-# net/ sees lwIP's headers; nothing else does.
-$(O)/guest/net/%.o: net/%.c $(UAPI)/.done $(LWIP_PORT)
+# net/ sees lwIP's and BearSSL's headers; nothing else does.
+$(O)/guest/net/%.o: net/%.c $(UAPI)/.done $(LWIP_PORT) $(BEARSSL_STAMP)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(GUEST_CFLAGS) $(GUEST_WARN) $(LWIP_INC) -c -o $@ $<
+	$(Q)$(CC) $(GUEST_CFLAGS) $(GUEST_WARN) $(LWIP_INC) $(BEARSSL_INC) -c -o $@ $<
 
-# lwIP is somebody else's code: its warnings are not ours to mend.
+# These are somebody else's code: their warnings are not ours to mend.
 $(O)/guest/lwip/%.o: $(UAPI)/.done $(LWIP_PORT)
 	$(call say,CC,lwip/$*.c)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(GUEST_CFLAGS) -w $(LWIP_INC) -c -o $@ $(LWIP_DIR)/src/$*.c
+
+$(O)/guest/bearssl/%.o: $(UAPI)/.done $(BEARSSL_STAMP) net/bearssl/string.h net/bearssl/limits.h
+	$(call say,CC,bearssl/$*.c)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(BEARSSL_INC) -I$(BEARSSL_DIR)/src $(GUEST_CFLAGS) -w -c -o $@ $(BEARSSL_DIR)/src/$*.c
 
 $(O)/guest/app/%.o: $(APP)/%.c $(UAPI)/.done $(O)/app.txt
 	$(call say,CC,$<)

@@ -99,7 +99,7 @@ static void send_datagram(const void *header, size_t header_size, const void *pa
 static void send_message(uint32_t command, const uint8_t *message, uint32_t size)
 {
     struct wire_header header = {.magic = WIRE_MAGIC,
-                                 .version = WIRE_VERSION,
+                                 .version = WIRE_VERSION_PLAIN,
                                  .kind = WIRE_REQUEST,
                                  .session = command == SKEP_HELLO ? 0 : session,
                                  .sequence = command == SKEP_HELLO ? 1 : ++sequence,
@@ -144,7 +144,7 @@ static void send_header(struct input *in)
     take(in, &header, sizeof(header));
     header.magic = WIRE_MAGIC;
     if (header.reserved & 1)
-        header.version = WIRE_VERSION;
+        header.version = WIRE_VERSION_PLAIN;
     header.reserved = 0;
     if (header.session & 1)
         header.session = session;
@@ -154,7 +154,7 @@ static void send_header(struct input *in)
 
 static void hello(void)
 {
-    struct skep_hello_attr attr = {.wire_version = WIRE_VERSION, .session = 1};
+    struct skep_hello_attr attr = {.wire_version = WIRE_VERSION_PLAIN, .session = 1};
     struct marshal_head head = {.attr_size = sizeof(attr)};
     uint8_t message[sizeof(head) + sizeof(attr)];
 

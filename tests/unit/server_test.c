@@ -136,7 +136,7 @@ void client_send(struct client *client, uint32_t cmd, const void *message, uint3
     uint32_t start = index * WIRE_FRAGMENT_SIZE;
     uint32_t len = size - start < WIRE_FRAGMENT_SIZE ? size - start : WIRE_FRAGMENT_SIZE;
     struct wire_header header = {.magic = WIRE_MAGIC,
-                                 .version = WIRE_VERSION,
+                                 .version = WIRE_VERSION_PLAIN,
                                  .kind = WIRE_REQUEST,
                                  .session = client->session,
                                  .sequence = client->sequence,
@@ -228,7 +228,7 @@ long client_command(struct client *client, uint32_t cmd, void *attr, uint32_t at
 struct client client_open(uint16_t port)
 {
     struct client client = client_at(port);
-    struct skep_hello_attr hello = {.wire_version = WIRE_VERSION, .session = 1000 + port};
+    struct skep_hello_attr hello = {.wire_version = WIRE_VERSION_PLAIN, .session = 1000 + port};
 
     cr_assert_eq(client_command(&client, SKEP_HELLO, &hello, sizeof(hello)), 0);
     client.session = hello.session;

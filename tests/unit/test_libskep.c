@@ -508,7 +508,7 @@ static void run_script(void *arg)
 
 Test(libskep, another_wire_version)
 {
-    struct script script = {.version = WIRE_VERSION + 1};
+    struct script script = {.version = WIRE_VERSION_PLAIN + 1};
     unsigned port;
     pid_t child;
 
@@ -523,7 +523,7 @@ Test(libskep, another_wire_version)
 
 Test(libskep, a_lease_that_ran_out_is_no_restart)
 {
-    struct script script = {.version = WIRE_VERSION, .boot_ids = {7, 7, 7, 8}};
+    struct script script = {.version = WIRE_VERSION_PLAIN, .boot_ids = {7, 7, 7, 8}};
     struct skep_sys_info_attr info;
     unsigned port;
     pid_t child;

@@ -97,7 +97,7 @@ Test(server, the_table_of_sessions_is_bounded)
         client_open(100 + i);
 
     struct client one_more = client_at(99);
-    struct skep_hello_attr hello = {.wire_version = WIRE_VERSION, .session = 5};
+    struct skep_hello_attr hello = {.wire_version = WIRE_VERSION_PLAIN, .session = 5};
     cr_assert_eq(client_command(&one_more, SKEP_HELLO, &hello, sizeof(hello)), -EUSERS);
     cr_assert_eq(stats().sessions_refused, 1);
     now += WIRE_LEASE_SECONDS * SECOND;
@@ -278,7 +278,7 @@ Test(server, another_wire_version_is_told_ours)
     server_receive(server, &client.from, &header, sizeof(header), now);
     cr_assert_eq(count_sent(&client, WIRE_REPLY), 1);
     cr_assert_eq(sent[0].header.status, -EPROTONOSUPPORT);
-    cr_assert_eq(sent[0].header.version, WIRE_VERSION);
+    cr_assert_eq(sent[0].header.version, WIRE_VERSION_PLAIN);
     cr_assert_eq(stats().datagrams_bad, 1);
     cr_assert_eq(stats().sessions, 0);
 }
@@ -287,7 +287,7 @@ Test(server, replies_and_strange_sessions_are_foreign)
 {
     struct client client = client_open(1);
     struct wire_header header = {.magic = WIRE_MAGIC,
-                                 .version = WIRE_VERSION,
+                                 .version = WIRE_VERSION_PLAIN,
                                  .kind = WIRE_REPLY,
                                  .session = client.session,
                                  .sequence = 2,

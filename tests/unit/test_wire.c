@@ -20,7 +20,7 @@ struct datagram {
 static struct datagram good(void)
 {
     struct datagram d = {.header = {.magic = WIRE_MAGIC,
-                                    .version = WIRE_VERSION,
+                                    .version = WIRE_VERSION_PLAIN,
                                     .kind = WIRE_REQUEST,
                                     .session = 7,
                                     .sequence = 2,
@@ -106,9 +106,9 @@ Test(wire, other_version_is_told_apart)
     struct datagram d = good();
     struct wire_header header;
 
-    d.header.version = WIRE_VERSION + 1;
+    d.header.version = WIRE_VERSION_PLAIN + 1;
     cr_assert_eq(channel_parse(&d, sizeof(d.header), &header), -EPROTONOSUPPORT);
-    cr_assert_eq(header.version, WIRE_VERSION + 1);
+    cr_assert_eq(header.version, WIRE_VERSION_PLAIN + 1);
 }
 
 Test(wire, ack_has_no_payload)

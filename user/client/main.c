@@ -26,12 +26,12 @@ static int version(void)
 {
     if (json) {
         jsonw_begin(json, NULL, '{');
-        jsonw_uint(json, "wire_version", WIRE_VERSION);
+        jsonw_uint(json, "wire_version", WIRE_VERSION_PLAIN);
         jsonw_printf(json, "libbpf_version", "\"%u.%u\"", libbpf_major_version(),
                      libbpf_minor_version());
         jsonw_end(json, '}');
     } else {
-        printf("skepctl, wire version %d\nusing libbpf %s\n", WIRE_VERSION,
+        printf("skepctl, wire version %d\nusing libbpf %s\n", WIRE_VERSION_PLAIN,
                libbpf_version_string());
     }
     return 0;

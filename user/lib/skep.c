@@ -188,7 +188,7 @@ int skep_say_hello(struct skep *skep, unsigned timeout_ms, struct skep_hello_att
     struct marshal_plan plan;
     long result = 0;
 
-    *hello = (struct skep_hello_attr){.wire_version = WIRE_VERSION};
+    *hello = (struct skep_hello_attr){.wire_version = WIRE_VERSION_PLAIN};
     if (getrandom(&hello->session, sizeof(hello->session), 0) != sizeof(hello->session))
         return skep_fail(skep, -errno, "no random numbers: %s", strerror(errno));
     int err = marshal_plan(SKEP_HELLO, hello, sizeof(*hello), &no_ops, &plan);
@@ -286,7 +286,7 @@ void skep_close(struct skep *skep)
 void skep_keep_alive(struct skep *skep)
 {
     struct wire_header ack = {.magic = WIRE_MAGIC,
-                              .version = WIRE_VERSION,
+                              .version = WIRE_VERSION_PLAIN,
                               .kind = WIRE_ACK,
                               .session = skep->session,
                               .sequence = skep->sequence,

@@ -158,7 +158,7 @@ static int take_datagram(struct exchange *x, const uint8_t *datagram, size_t len
         return skep_fail(skep, -EPROTONOSUPPORT,
                          "%s speaks wire version %u, this client version %u: use the skepctl that "
                          "was built with the guest",
-                         skep->target, header.version, WIRE_VERSION);
+                         skep->target, header.version, WIRE_VERSION_PLAIN);
     if (err || header.session != skep->session)
         return 0;
     if (header.sequence != skep->sequence) {
