@@ -143,24 +143,35 @@ static void learn_packet(struct verifier *v, const struct ebpf_decoded *insn, bo
     }
 }
 
+struct length {
+    int64_t least;
+    bool news; /* some pointer did not know */
+};
+
 static bool raise_all(struct verifier *v, struct reg *reg, void *arg)
 {
-    const int64_t *length = arg;
+    struct length *length = arg;
 
     (void)v;
-    if (reg->type == REG_PACKET && reg->id == 0 && reg->range < *length)
-        reg->range = *length;
+    if (reg->type == REG_PACKET && reg->id == 0 && reg->range < length->least) {
+        reg->range = length->least;
+        length->news = true;
+    }
     return true;
 }
 
-/* In programs of type mem: the memory is at least as long as its length is. */
-static void learn_length(struct verifier *v, const struct reg *reg)
+/* In programs of type mem: the memory is at least as long as its length is. That it is the length
+ * which was compared then matters. */
+static void learn_length(struct verifier *v, unsigned regno)
 {
-    int64_t length = (int64_t)reg->n.umin;
+    const struct reg *reg = reg_now(v, regno);
+    struct length length = {.least = (int64_t)reg->n.umin};
 
     if (reg->type != REG_SCALAR || reg->id != ID_LENGTH || reg->off || reg->n.umin > OFFSET_MAX)
         return;
     regs_visit(v, raise_all, &length);
+    if (length.news)
+        precise_reg(v, regno);
 }
 
 /* ---- numbers ------------------------------------------------------------------------------------
@@ -184,11 +195,11 @@ static bool learn_numbers(struct verifier *v, const struct ebpf_decoded *insn, b
         dst->precise = src->precise = false;
         if (!regs_sync_link(v, src))
             return false;
-        learn_length(v, src);
+        learn_length(v, insn->src);
     }
     if (!regs_sync_link(v, dst))
         return false;
-    learn_length(v, dst);
+    learn_length(v, insn->dst);
     return true;
 }
 
@@ -204,10 +215,13 @@ static bool assume(struct verifier *v, const struct ebpf_decoded *insn, bool tak
         reg_set_scalar(&immediate, scalar_const(insn->imm));
     if (dst->type == REG_SCALAR && src->type == REG_SCALAR)
         return learn_numbers(v, insn, taken, src_is_reg);
-    if (is_or_null((enum reg_type)dst->type) && is_null_check(insn, src, &null))
+    if (is_or_null((enum reg_type)dst->type) && is_null_check(insn, src, &null)) {
+        if (src_is_reg)
+            precise_reg(v, insn->src); /* that it is 0 */
         decide_null(v, dst, null == taken);
-    else if (src_is_reg)
+    } else if (src_is_reg) {
         learn_packet(v, insn, taken);
+    }
     return true;
 }
 
@@ -285,6 +299,7 @@ bool branch_step(struct verifier *v, const struct ebpf_decoded *insn, bool *ende
 
         unkeep(v, before, v->now);
         keep_free(v, before);
+        precise_condition(v, insn);
         *ended = !branch_take(v);
     }
     return true;
@@ -296,5 +311,8 @@ bool branch_take(struct verifier *v)
     const struct ebpf_decoded *insn = &v->code[v->now->pc];
 
     v->now->pc = (uint32_t)insn->off;
-    return assume(v, insn, true, (insn->op - OP_JEQ64_K) % 2 == 1);
+    if (assume(v, insn, true, (insn->op - OP_JEQ64_K) % 2 == 1))
+        return true;
+    precise_condition(v, insn);
+    return false;
 }

@@ -88,7 +88,7 @@ static bool add_cell(struct verifier *v, struct cell cell, struct reg *reg, void
     struct cells *cells = arg;
 
     (void)v;
-    if (reg->type == REG_SCALAR && !scalar_is_unknown(&reg->n)) {
+    if (reg->type == REG_SCALAR && (reg->id || !scalar_is_unknown(&reg->n))) {
         if (cell.slot)
             cells->slots[cell.frame] |= UINT64_C(1) << cell.index;
         else
@@ -97,7 +97,8 @@ static bool add_cell(struct verifier *v, struct cell cell, struct reg *reg, void
     return true;
 }
 
-/* Every number of kept that is not any number matters to the path that leads here. */
+/* Every number of kept that is not any number, or that is linked to another, matters to the path
+ * that leads here. */
 static void mark_past(struct verifier *v, struct kept *kept)
 {
     struct cells cells = {{0}, {0}};
@@ -620,6 +621,7 @@ static enum arrival arrive_again(struct verifier *v, struct loop *l)
 
     switch (come_back(v, l, &furthest)) {
     case BACK_NEVER:
+        mark_past(v, l->head);
         return ARRIVAL_DONE;
     case BACK_OTHER:
         return ARRIVAL_GO_ON;

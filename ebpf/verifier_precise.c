@@ -186,6 +186,36 @@ bool precise_slot(struct verifier *v, unsigned frame, unsigned slot)
     return true;
 }
 
+static void add_linked(const struct verifier *v, struct cells *cells, uint32_t id)
+{
+    for (unsigned i = 0; i <= v->now->depth && id; i++) {
+        const struct frame *f = &v->now->frames[i];
+
+        for (unsigned r = 0; r < ISA_FP; r++)
+            if (f->regs[r].type == REG_SCALAR && f->regs[r].id == id)
+                cells->regs[i] |= BIT(r);
+        for (uint32_t s = 0; s < f->nr_slots; s++)
+            if (f->slots[s].size && f->slots[s].spill.type == REG_SCALAR &&
+                f->slots[s].spill.id == id)
+                cells->slots[i] |= UINT64_C(1) << s;
+    }
+}
+
+/* The conditional jump under way cannot go one way, which the numbers compared say, or those that
+ * are linked to them: other numbers may go there. */
+void precise_condition(struct verifier *v, const struct ebpf_decoded *insn)
+{
+    uint16_t compared = BIT(insn->dst);
+    struct cells cells = {{0}, {0}};
+
+    if ((insn->op - OP_JEQ64_K) % 2 == 1)
+        compared |= BIT(insn->src);
+    for (uint32_t regs = compared; regs; regs &= regs - 1)
+        add_linked(v, &cells, reg_now(v, (unsigned)__builtin_ctz(regs))->id);
+    cells.regs[v->now->depth] |= compared;
+    walk_back(v, &cells, v->nr_trace - 1);
+}
+
 /* Likewise for several, where no instruction is under way. */
 void precise_cells(struct verifier *v, struct cells cells)
 {

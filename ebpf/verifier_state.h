@@ -267,6 +267,7 @@ struct cells {
 
 bool precise_reg(struct verifier *v, unsigned reg);
 bool precise_slot(struct verifier *v, unsigned frame, unsigned slot);
+void precise_condition(struct verifier *v, const struct ebpf_decoded *insn);
 void precise_cells(struct verifier *v, struct cells cells);
 
 /* ---- verifier_stack.c, verifier_memory.c */
