@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -382,7 +383,7 @@ Test(transport, fd_array_is_translated_as_far_as_it_is_used)
 {
     int fd = new_map(BPF_MAP_TYPE_ARRAY), prog;
     struct bpf_insn insns[4];
-    int32_t fds[] = {fd, 0, fd, -77}; /* the last is beyond what the code uses */
+    int32_t fds[] = {fd, -77, fd, -77}; /* no instruction names the second and the last */
 
     ld_imm64(insns, BPF_PSEUDO_MAP_IDX, 0);
     ld_imm64(insns + 2, BPF_PSEUDO_MAP_IDX_VALUE, 2);
@@ -395,6 +396,23 @@ Test(transport, fd_array_is_translated_as_far_as_it_is_used)
     cr_assert_eq(seen.insns[2].imm, 2);
     close(prog);
     close(fd);
+}
+
+/* The kernel reads the array where an index says, and finds no memory there. */
+Test(transport, fd_array_is_read_no_further_than_there_is_memory)
+{
+    long page = sysconf(_SC_PAGESIZE);
+    uint8_t *pages =
+        mmap(NULL, 2 * (size_t)page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct bpf_insn insns[2];
+
+    cr_assert_neq(pages, MAP_FAILED);
+    cr_assert_eq(mprotect(pages + page, (size_t)page, PROT_NONE), 0);
+    ld_imm64(insns, BPF_PSEUDO_MAP_IDX, 1);
+    cr_assert_eq(load(insns, 2, (int32_t *)(pages + page) - 1), -1);
+    cr_assert_eq(errno, EFAULT);
+    cr_assert_eq(seen.calls[BPF_PROG_LOAD], 0);
+    munmap(pages, 2 * (size_t)page);
 }
 
 Test(transport, values_that_are_objects_are_translated)

@@ -7,6 +7,8 @@
  *
  * Called by libbpf through bpf_wrap.c and by skepctl. One thread.
  */
+#define _GNU_SOURCE /* process_vm_readv */
+
 #include "user/lib/bpf_transport.h"
 
 #include <errno.h>
@@ -14,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "ebpf/commands.h"
@@ -203,20 +206,38 @@ static int translate_insns(union bpf_attr *attr, struct translation *t, uint32_t
     return 0;
 }
 
-/* PROG_LOAD: fd_array, as far as instructions use it. */
+/* One entry of the caller's fd_array, which may be shorter than an instruction says: read as the
+ * kernel would, that is with an error where there is no memory. */
+static int read_fd(uint64_t fd_array, uint32_t index, int32_t *fd)
+{
+    struct iovec to = {fd, sizeof(*fd)},
+                 from = {(void *)(uintptr_t)(fd_array + index * sizeof(*fd)), sizeof(*fd)};
+
+    return process_vm_readv(getpid(), &to, 1, &from, 1, 0) == sizeof(*fd) ? 0 : -EFAULT;
+}
+
+/* PROG_LOAD: those entries of fd_array that instructions use; the others are 0. */
 static int translate_fd_array(union bpf_attr *attr, uint32_t count, struct translation *t)
 {
-    int32_t *fds = t->fd_array_copy = malloc(count * sizeof(*fds));
+    const struct bpf_insn *insns = t->insns_copy;
+    int32_t *fds = t->fd_array_copy = calloc(count, sizeof(*fds)), fd;
 
     if (!fds)
         return -ENOMEM;
-    memcpy(fds, (const void *)(uintptr_t)attr->fd_array, count * sizeof(*fds));
-    for (uint32_t i = 0; i < count; i++) {
-        int guest = fds[i] ? bpf_transport_handle(fds[i]) : 0;
+    for (uint32_t i = 0; i + 1 < attr->insn_cnt; i++) {
+        uint32_t index = (uint32_t)insns[i].imm;
+        int error;
 
-        if (guest < 0)
-            return guest;
-        fds[i] = guest;
+        if (insns[i].code != (BPF_LD | BPF_IMM | BPF_DW))
+            continue;
+        if (insns[i].src_reg == BPF_PSEUDO_MAP_IDX ||
+            insns[i].src_reg == BPF_PSEUDO_MAP_IDX_VALUE) {
+            error = read_fd(attr->fd_array, index, &fd);
+            fds[index] = error ? error : bpf_transport_handle(fd);
+            if (fds[index] < 0)
+                return fds[index];
+        }
+        i++;
     }
     t->fd_array = attr->fd_array;
     attr->fd_array = (uintptr_t)fds;
