@@ -163,7 +163,7 @@ static bool may_goto(struct verifier *v, const struct ebpf_decoded *insn)
 {
     if (!push_branch(v, v->now, (uint32_t)insn->off))
         return false;
-    v->now->may_gotos++;
+    frame_now(v)->may_gotos++;
     v->now->pc++;
     return true;
 }
@@ -231,9 +231,10 @@ static bool step(struct verifier *v, bool *ended)
 /* v->now is where paths meet. *ended: nothing new from here on. False: rejected. */
 static bool meet(struct verifier *v, bool *ended)
 {
+    const struct insn_info *info = &v->info[v->now->pc];
     bool crowded;
 
-    if (v->info[v->now->pc].loop_head) {
+    if (info->loop_head) {
         switch (loop_arrive(v)) {
         case ARRIVAL_DONE:
             *ended = true;
@@ -251,10 +252,19 @@ static bool meet(struct verifier *v, bool *ended)
         return true;
     }
     /* The trips of a loop that is walked differ anyhow: some of them are enough to compare with. */
-    if (crowded ? v->since_kept < CROWDED_EVERY
-                : v->since_kept < KEEP_EVERY && !v->info[v->now->pc].loop_head)
+    if (crowded ? v->since_kept < CROWDED_EVERY && !(info->calls_back && frame_now(v)->trips == 0)
+                : v->since_kept < KEEP_EVERY && !info->loop_head)
         return true;
     return keep_now(v, true);
+}
+
+/* The instruction that v->now is about to execute is the path's next one. */
+bool trace_push(struct verifier *v)
+{
+    if (!verifier_grow(v, (void **)&v->trace, &v->trace_room, v->nr_trace + 1, sizeof(v->trace[0])))
+        return false;
+    v->trace[v->nr_trace++] = v->now->pc;
+    return true;
 }
 
 static bool advance(struct verifier *v, bool *ended)
@@ -276,9 +286,8 @@ static bool advance(struct verifier *v, bool *ended)
                                v->cost.processed + 1);
     v->cost.processed++;
     v->since_kept++;
-    if (!verifier_grow(v, (void **)&v->trace, &v->trace_room, v->nr_trace + 1, sizeof(v->trace[0])))
+    if (!trace_push(v))
         return false;
-    v->trace[v->nr_trace++] = pc;
     verifier_record(v);
     v->proof->slots[pc].reached = true;
     if (v->load->log && v->load->log->level & 3)
@@ -305,8 +314,10 @@ static bool next_branch(struct verifier *v)
         unkeep(v, b.state, v->now);
         keep_free(v, b.state);
         v->since_kept = 0;
-        if (b.jump)
+        if (b.way == WAY_JUMP)
             possible = branch_take(v);
+        else if (b.way == WAY_FINISH)
+            possible = callback_finish(v);
         if (possible)
             return true;
     }

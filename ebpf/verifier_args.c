@@ -23,7 +23,7 @@ bool call_wrong_type(struct verifier *v, unsigned regno, const char *expected)
 static bool is_memory(const struct reg *reg)
 {
     return reg->type == REG_STACK || reg->type == REG_PACKET || reg->type == REG_PACKET_META ||
-           reg->type == REG_MAP_VALUE || reg->type == REG_RECORD;
+           reg->type == REG_MAP_VALUE || reg->type == REG_MAP_KEY || reg->type == REG_RECORD;
 }
 
 static bool check_memory(struct verifier *v, unsigned regno, uint64_t size, bool write)
@@ -191,6 +191,15 @@ bool call_check_argument(struct verifier *v, struct call *c, unsigned regno)
         return check_string(v, regno);
     case ARG_LONG_PTR:
         return check_memory(v, regno, sizeof(uint64_t), true);
+    case ARG_FUNC:
+        if (reg->type != REG_FUNC)
+            return call_wrong_type(v, regno, "func");
+        c->function = (uint32_t)reg->target;
+        return true;
+    case ARG_STACK_OR_NULL:
+        precise_reg(v, regno);
+        return reg->type == REG_STACK || (reg_is_const(reg) && reg->n.umin == 0) ||
+               call_wrong_type(v, regno, "fp, or NULL");
     default:
         return verifier_reject(v, -EINVAL, RULE_HELPER_UNKNOWN, NO_REG,
                                "bpf_%s: the verifier does not know its argument R%u",

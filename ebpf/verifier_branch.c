@@ -292,7 +292,7 @@ bool branch_step(struct verifier *v, const struct ebpf_decoded *insn, bool *ende
     /* The state before, for the jump; what is learned there is learned when it is walked. */
     if (!push_branch(v, v->now, pc))
         return false;
-    v->branches[v->nr_branches - 1].jump = true;
+    v->branches[v->nr_branches - 1].way = WAY_JUMP;
     v->now->pc = next;
     if (!assume(v, insn, false, src_is_reg)) {
         struct kept *before = v->branches[--v->nr_branches].state;

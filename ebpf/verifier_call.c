@@ -6,10 +6,18 @@
 #include "ebpf/port.h"
 #include "ebpf/verifier_state.h"
 
-bool call_step(struct verifier *v, const struct ebpf_decoded *insn)
+/* What a call leaves of the caller's registers. */
+void call_clobber(struct verifier *v)
+{
+    for (unsigned r = 0; r <= 5; r++)
+        reg_now(v, r)->type = REG_NONE;
+}
+
+/* A frame for a function, which has no arguments yet; called_back: by a helper. */
+bool call_enter(struct verifier *v, uint32_t function, bool called_back)
 {
     struct state *s = v->now;
-    struct frame *caller = frame_now(v), *callee;
+    struct frame *callee;
 
     if (s->depth + 1 == ISA_FRAMES_MAX)
         return verifier_reject(v, -E2BIG, RULE_CALL_DEPTH, NO_REG,
@@ -18,18 +26,29 @@ bool call_step(struct verifier *v, const struct ebpf_decoded *insn)
                                ISA_FRAMES_MAX + 1, ISA_FRAMES_MAX);
     callee = &s->frames[++s->depth];
     callee->call_slot = s->pc;
-    callee->nr_slots = 0;
+    callee->called_back = called_back;
+    callee->activation = ++v->next_activation;
+    callee->nr_slots = callee->may_gotos = callee->trips = 0;
     for (unsigned r = 0; r < ISA_FP; r++)
         callee->regs[r].type = REG_NONE;
-    for (unsigned r = 1; r <= 5; r++)
-        callee->regs[r] = caller->regs[r];
-    for (unsigned r = 0; r <= 5; r++)
-        caller->regs[r].type = REG_NONE;
     callee->regs[ISA_FP] =
         (struct reg){.type = REG_STACK, .frame = (uint8_t)s->depth, .n = scalar_const(0)};
     if (s->depth + 1 > v->proof->max_frames)
         v->proof->max_frames = (uint8_t)(s->depth + 1);
-    s->pc = (uint32_t)insn->off;
+    s->pc = function;
+    return true;
+}
+
+bool call_step(struct verifier *v, const struct ebpf_decoded *insn)
+{
+    struct frame *caller = frame_now(v);
+
+    if (!call_enter(v, (uint32_t)insn->off, false))
+        return false;
+    for (unsigned r = 1; r <= 5; r++)
+        frame_now(v)->regs[r] = caller->regs[r];
+    for (unsigned r = 0; r <= 5; r++)
+        caller->regs[r].type = REG_NONE;
     return true;
 }
 
@@ -52,6 +71,8 @@ bool exit_step(struct verifier *v, bool *ended)
         *ended = true;
         return true;
     }
+    if (frame_now(v)->called_back)
+        return callback_exit(v);
     if (r0->type == REG_STACK)
         return verifier_reject(v, -EINVAL, RULE_STACK_POINTER, 0,
                                "cannot return stack pointer to the caller");

@@ -110,6 +110,11 @@ static void note_edges(struct flow *f)
             v->info[insn->imm].function = UINT32_MAX;
         if (insn->op == OP_CALL_LOCAL)
             v->info[next].merge = true;
+        if (helper_calls_back(insn)) {
+            v->info[pc].merge = v->info[pc].loop_head = v->info[pc].calls_back = true;
+            v->info[pc].loop_end = pc;
+            v->info[next].merge = true;
+        }
         if (!jumps(insn) || to == next)
             continue;
         if (f->target[to] || (to && falls_through(&v->code[to - 1])) ||
@@ -296,6 +301,8 @@ static void touch_call(struct flow *f, struct copies *c, uint32_t pc)
 
         if (!(c->stack & BIT(n + 1)) || helper->args[n] == ARG_NONE)
             continue;
+        if (helper->args[n] == ARG_STACK_OR_NULL)
+            c->escaped = true;
         if (helper->args[n] == ARG_MAP_KEY && c->map)
             size = c->map->key_size;
         if (helper->args[n] == ARG_MAP_VALUE && c->map)

@@ -49,7 +49,8 @@ static uint32_t acquire_ref(struct verifier *v)
                         "more than %u references are held at once", REFS_MAX);
         return 0;
     }
-    s->refs[s->nr_refs++] = (struct ref){++v->next_id, s->pc};
+    s->refs[s->nr_refs++] =
+        (struct ref){.id = ++v->next_id, .slot = s->pc, .level = callback_level(s)};
     return v->next_id;
 }
 
@@ -166,12 +167,6 @@ static void note_call(struct verifier *v, const struct call *c)
                             (first || slot->null_impossible);
 }
 
-static void clobber(struct verifier *v)
-{
-    for (unsigned r = 0; r <= 5; r++)
-        reg_now(v, r)->type = REG_NONE;
-}
-
 static bool forget_packet(struct verifier *v, struct reg *reg, void *arg)
 {
     (void)v, (void)arg;
@@ -190,6 +185,8 @@ bool helper_step(struct verifier *v, const struct ebpf_decoded *insn)
     if (!check_map(v, &c))
         return false;
     note_call(v, &c);
+    if (helper_calls_back(insn))
+        return callback_step(v, &c);
     if (insn->op == OP_TAIL_CALL && v->now->nr_refs)
         return verifier_reject(v, -EINVAL, RULE_REFERENCE, NO_REG,
                                "tail_call would lead to reference leak: reference id=%u of insn "
@@ -199,7 +196,7 @@ bool helper_step(struct verifier *v, const struct ebpf_decoded *insn)
         release_ref(v, c.ref);
         regs_visit(v, forget_ref, &c.ref);
     }
-    clobber(v);
+    call_clobber(v);
     if (starts_with(c.helper->name, "xdp_adjust_"))
         regs_visit(v, forget_packet, NULL);
     if (insn->op == OP_TAIL_CALL)

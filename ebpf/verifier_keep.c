@@ -68,9 +68,10 @@ void live_cells(const struct verifier *v, const struct state *state, unsigned fr
         *regs = v->info[pc].live;
         *slots = v->info[pc].live_slots;
     } else {
-        uint32_t back = state->frames[frame + 1].call_slot + 1;
+        const struct frame *next = &state->frames[frame + 1];
+        uint32_t back = next->called_back ? next->call_slot : next->call_slot + 1;
 
-        *regs = v->info[back].live & (uint16_t)~0x3fu;
+        *regs = v->info[back].live & (uint16_t)(next->called_back ? ~0u : ~0x3fu);
         *slots = v->info[back].live_slots;
     }
     *regs &= NO_FP;
@@ -164,8 +165,14 @@ struct kept *keep(struct verifier *v, const struct state *state, uint32_t pc)
     uint8_t *at;
 
     for (unsigned i = 0; i <= state->depth; i++) {
-        frames[i].call_slot = state->frames[i].call_slot;
-        frames[i].nr_slots = state->frames[i].nr_slots;
+        const struct frame *f = &state->frames[i];
+
+        frames[i] = (struct kept_frame){.call_slot = f->call_slot,
+                                        .activation = f->activation,
+                                        .may_gotos = f->may_gotos,
+                                        .trips = f->trips,
+                                        .called_back = f->called_back,
+                                        .nr_slots = f->nr_slots};
         live_cells(v, state, i, pc, &frames[i].regs, &frames[i].slots);
     }
     size = kept_size(frames, state->depth, state->nr_refs);
@@ -175,7 +182,6 @@ struct kept *keep(struct verifier *v, const struct state *state, uint32_t pc)
     kept->bytes = size;
     kept->pc = pc;
     kept->depth = state->depth;
-    kept->may_gotos = state->may_gotos;
     kept->nr_refs = state->nr_refs;
     __builtin_memcpy(kept->frames, frames, (state->depth + 1) * sizeof(frames[0]));
     __builtin_memcpy(kept_refs(kept), state->refs, state->nr_refs * sizeof(state->refs[0]));
@@ -216,7 +222,6 @@ void unkeep(struct verifier *v, const struct kept *kept, struct state *state)
     (void)v;
     state->pc = kept->pc;
     state->depth = kept->depth;
-    state->may_gotos = kept->may_gotos;
     state->nr_refs = kept->nr_refs;
     __builtin_memcpy(state->refs, kept_refs((struct kept *)kept),
                      kept->nr_refs * sizeof(state->refs[0]));
@@ -226,6 +231,10 @@ void unkeep(struct verifier *v, const struct kept *kept, struct state *state)
 
         f->call_slot = k->call_slot;
         f->nr_slots = k->nr_slots;
+        f->activation = k->activation;
+        f->may_gotos = k->may_gotos;
+        f->trips = k->trips;
+        f->called_back = k->called_back;
         for (unsigned r = 0; r < ISA_FP; r++)
             f->regs[r].type = REG_NONE;
         f->regs[ISA_FP] =

@@ -40,6 +40,7 @@ const char *reg_type_name(enum reg_type type)
         [REG_MAP] = "map_ptr",
         [REG_MAP_VALUE] = "map_value",
         [REG_MAP_VALUE_OR_NULL] = "map_value_or_null",
+        [REG_MAP_KEY] = "map_key",
         [REG_PACKET] = "pkt",
         [REG_PACKET_META] = "pkt_meta",
         [REG_PACKET_END] = "pkt_end",

@@ -8,7 +8,9 @@
  * trial is undone and the trips are walked one by one, as Linux does.
  *
  * Counters c_i = init_i + k * step_i share k. Where a bound is known of one, it holds for k and so
- * for all. may_goto needs no counter: the machine bounds its trips.
+ * for all. Trips that pass a may_goto need no counter, since the machine bounds them; nor do those
+ * of a helper that calls back, which does itself. There a state that every trip leads back into is
+ * enough.
  */
 #include "ebpf/base.h"
 #include "ebpf/verifier_state.h"
@@ -35,7 +37,7 @@ struct counter {
 struct loop {
     struct kept *head; /* the state that stands for all trips; on the path */
     uint32_t pc, end, serial, tries;
-    bool endless;  /* may_goto */
+    bool endless;  /* without counters: something at run time bounds it */
     uint64_t last; /* the largest k at the head */
     uint64_t candidates[CANDIDATES_MAX];
     unsigned nr_candidates, next_candidate;
@@ -435,19 +437,34 @@ static bool prepare(struct verifier *v, struct loop *l, struct kept *old)
         reg_set_scalar(reg, widen(&l->counters[i].first.n, &reg->n));
     }
     l->nr_counters = 0;
+    frame_now(v)->trips = 0; /* there may be any number of trips to come */
     return true;
 }
 
-static bool start(struct verifier *v, struct kept *old)
+/* Has it been tried at once before, in vain? */
+static bool was_tried(const struct verifier *v, bool endless)
+{
+    const struct insn_info *info = &v->info[v->now->pc];
+
+    return (v->flags & EBPF_VERIFY_WALK_LOOPS) || (endless ? info->walk_endless : info->walk_loop);
+}
+
+static void give_up(struct verifier *v, uint32_t pc, bool endless)
+{
+    if (endless)
+        v->info[pc].walk_endless = true;
+    else
+        v->info[pc].walk_loop = true;
+}
+
+static bool start(struct verifier *v, struct kept *old, bool endless)
 {
     struct loop *l = verifier_alloc(v, sizeof(*l));
     struct kept *arrived;
 
     if (!l)
         return false;
-    *l = (struct loop){.pc = v->now->pc,
-                       .end = v->info[v->now->pc].loop_end,
-                       .endless = v->now->may_gotos > old->may_gotos};
+    *l = (struct loop){.pc = v->now->pc, .end = v->info[v->now->pc].loop_end, .endless = endless};
     arrived = keep(v, v->now, v->now->pc);
     if (arrived && prepare(v, l, old)) {
         keep_free(v, arrived);
@@ -462,7 +479,7 @@ static bool start(struct verifier *v, struct kept *old)
         unkeep(v, arrived, v->now);
     keep_free(v, arrived);
     loop_free(v, l);
-    v->info[v->now->pc].walk_loop = true;
+    give_up(v, v->now->pc, endless);
     return false;
 }
 
@@ -492,6 +509,13 @@ static bool stepped(const struct counter *c, const struct reg *head, const struc
                                          __builtin_memcmp(&now->n, &head->n, sizeof(now->n)) == 0));
 }
 
+/* Has v->now, come from old, a trip behind it that counts at run time? */
+static bool bounded_at_run_time(const struct verifier *v, const struct kept *old)
+{
+    return v->info[v->now->pc].calls_back ||
+           v->now->frames[v->now->depth].may_gotos > old->frames[old->depth].may_gotos;
+}
+
 static enum way_back come_back(struct verifier *v, struct loop *l, uint64_t *furthest)
 {
     unsigned linked = 0;
@@ -513,7 +537,7 @@ static enum way_back come_back(struct verifier *v, struct loop *l, uint64_t *fur
             return BACK_NEVER;
         *furthest = k < *furthest ? k : *furthest;
     }
-    if (l->endless ? v->now->may_gotos == l->head->may_gotos : linked == 0)
+    if (l->endless ? !bounded_at_run_time(v, l->head) : linked == 0)
         return BACK_OTHER;
     if (linked < l->nr_counters)
         return BACK_CHANGED;
@@ -644,45 +668,69 @@ static enum arrival arrive_again(struct verifier *v, struct loop *l)
     return ARRIVAL_FAIL;
 }
 
-/* The last state of this path at the same place, in the same calls. */
+/* The last state of this path at the same place, in the same call of its function. */
 static struct kept *ancestor(struct verifier *v)
 {
+    uint32_t activation = frame_now(v)->activation;
+
     for (struct kept *k = v->info[v->now->pc].states; k; k = k->next)
-        if (!k->done && kept_calls_same(k, v->now))
+        if (!k->done && k->depth == v->now->depth && k->frames[k->depth].activation == activation)
             return k;
     return NULL;
+}
+
+/* At a helper that calls back: the state before the last trip. NULL: there was none, or there will
+ * be none any more. */
+static struct kept *last_trip(struct verifier *v)
+{
+    uint32_t trips = frame_now(v)->trips;
+
+    for (uint32_t i = v->nr_path; trips && trips < callback_trips_max(v) && i-- > 0;)
+        if (v->path[i]->depth <= v->now->depth)
+            return v->path[i];
+    return NULL;
+}
+
+static enum arrival try_at_once(struct verifier *v, struct kept *old, bool endless)
+{
+    if (start(v, old, endless))
+        return ARRIVAL_STARTED;
+    if (!v->err && !was_tried(v, endless))
+        verifier_reject(v, -EINVAL, RULE_ENDLESS, NO_REG,
+                        "the loop at insn %u could not be proven at once", v->now->pc);
+    return v->err ? ARRIVAL_FAIL : ARRIVAL_GO_ON;
 }
 
 /* v->now has come to the head of a loop. */
 enum arrival loop_arrive(struct verifier *v)
 {
-    struct kept *old = ancestor(v);
+    bool calls_back = v->info[v->now->pc].calls_back, bounded;
+    struct kept *old = calls_back ? last_trip(v) : ancestor(v);
+    enum arrival arrival = ARRIVAL_GO_ON;
 
     if (!old)
         return ARRIVAL_GO_ON;
     if (old->loop)
         return arrive_again(v, old->loop);
-    if (v->now->may_gotos > old->may_gotos && kept_includes(v, old, v->now, LIKE_ALL)) {
+    bounded = bounded_at_run_time(v, old);
+    if (bounded && kept_includes(v, old, v->now, LIKE_ALL)) {
         mark_past(v, old);
         return ARRIVAL_DONE;
     }
-    if (kept_includes(v, old, v->now, LIKE_EQUAL)) {
+    if (!calls_back && kept_includes(v, old, v->now, LIKE_EQUAL)) {
         verifier_reject(v, -EINVAL, RULE_ENDLESS, NO_REG,
                         "infinite loop detected at insn %u: a trip changes nothing that could end "
                         "it",
                         v->now->pc);
         return ARRIVAL_FAIL;
     }
-    if (v->info[v->now->pc].walk_loop || (v->flags & EBPF_VERIFY_WALK_LOOPS))
+    if (calls_back && callback_trips_max(v) <= TRIPS_MIN)
         return ARRIVAL_GO_ON;
-    if (start(v, old))
-        return ARRIVAL_STARTED;
-    if (v->info[v->now->pc].walk_loop && !v->err)
-        return ARRIVAL_GO_ON;
-    if (!v->err)
-        verifier_reject(v, -EINVAL, RULE_ENDLESS, NO_REG,
-                        "the loop at insn %u could not be proven at once", v->now->pc);
-    return ARRIVAL_FAIL;
+    if (!calls_back && !was_tried(v, false))
+        arrival = try_at_once(v, old, false);
+    if (arrival == ARRIVAL_GO_ON && bounded && !was_tried(v, true))
+        arrival = try_at_once(v, old, true);
+    return arrival;
 }
 
 /* After a rejection: undoes the innermost trial. True: v->now is where the walk goes on, at the
@@ -715,7 +763,7 @@ bool loop_fall_back(struct verifier *v)
     unkeep(v, b->state, v->now);
     keep_free(v, b->state);
     v->nr_branches--;
-    v->info[l->pc].walk_loop = true;
+    give_up(v, l->pc, l->endless);
     loop_free(v, l);
     return true;
 }

@@ -35,6 +35,8 @@ static enum proof_memory memory_of(const struct reg *base)
         return PROOF_MEM_CTX;
     case REG_MAP_VALUE:
         return PROOF_MEM_MAP_VALUE;
+    case REG_MAP_KEY:
+        return PROOF_MEM_MIXED;
     case REG_RECORD:
         return PROOF_MEM_RECORD;
     default:
@@ -71,6 +73,18 @@ static bool check_low(struct verifier *v, const struct access *a, const char *wh
     return true;
 }
 
+static const char *size_name(const struct reg *base)
+{
+    switch ((enum reg_type)base->type) {
+    case REG_MAP_VALUE:
+        return "value_size";
+    case REG_MAP_KEY:
+        return "key_size";
+    default:
+        return "mem_size";
+    }
+}
+
 /* Inside of [0, limit), where everything is known when the program is loaded. */
 static bool check_inside(struct verifier *v, const struct access *a, uint64_t limit,
                          const char *what)
@@ -84,9 +98,8 @@ static bool check_inside(struct verifier *v, const struct access *a, uint64_t li
         return verifier_reject(v, -EACCES, RULE_VALUE_BOUNDS, (int)a->regno,
                                "invalid access to %s, %s=%lu off=%ld size=%lu: R%u reaches out "
                                "of it",
-                               what, a->base->type == REG_RECORD ? "mem_size" : "value_size",
-                               (unsigned long)limit, (long)(at + n->smin), (unsigned long)a->size,
-                               a->regno);
+                               what, size_name(a->base), (unsigned long)limit, (long)(at + n->smin),
+                               (unsigned long)a->size, a->regno);
     if (n->umax >= OFFSET_MAX)
         return verifier_reject(v, -EACCES, RULE_VALUE_BOUNDS, (int)a->regno,
                                "R%u unbounded memory access to %s, make sure to bounds check any "
@@ -97,9 +110,8 @@ static bool check_inside(struct verifier *v, const struct access *a, uint64_t li
                                "invalid access to %s, %s=%lu off=%ld size=%lu: R%u max value is "
                                "outside of the allowed memory range; check the index against the "
                                "size before using it",
-                               what, a->base->type == REG_RECORD ? "mem_size" : "value_size",
-                               (unsigned long)limit, (long)(at + (int64_t)n->umax),
-                               (unsigned long)a->size, a->regno);
+                               what, size_name(a->base), (unsigned long)limit,
+                               (long)(at + (int64_t)n->umax), (unsigned long)a->size, a->regno);
     return true;
 }
 
@@ -171,6 +183,11 @@ static bool check_access(struct verifier *v, const struct access *a)
     switch ((enum reg_type)a->base->type) {
     case REG_MAP_VALUE:
         return check_map_value(v, a);
+    case REG_MAP_KEY:
+        if (a->write)
+            return verifier_reject(v, -EACCES, RULE_KEY, (int)a->regno,
+                                   "write to change key R%u not allowed", a->regno);
+        return check_inside(v, a, a->base->map->key_size, "map key");
     case REG_RECORD:
         return check_inside(v, a, a->base->size, "memory");
     case REG_PACKET:

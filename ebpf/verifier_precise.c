@@ -63,6 +63,14 @@ static void undo_condition(uint16_t *regs, const struct ebpf_decoded *insn, uint
         *regs |= both & (uint16_t)~BIT(ISA_FP);
 }
 
+/* Before the call there was no such frame. */
+static void leave_frame(struct cells *cells, uint32_t *frame)
+{
+    cells->regs[*frame] = 0;
+    cells->slots[*frame] = 0;
+    --*frame;
+}
+
 /* Turns what matters after an instruction into what matters before it. */
 static void undo(struct verifier *v, uint32_t entry, struct cells *cells, uint32_t *frame)
 {
@@ -123,22 +131,24 @@ static void undo(struct verifier *v, uint32_t entry, struct cells *cells, uint32
 #include "ebpf/opcodes.def"
     case OP_CALL_HELPER:
     case OP_TAIL_CALL:
-        *regs &= (uint16_t)~0x3fu;
+        if (entry & TRACE_CALLBACK)
+            leave_frame(cells, frame);
+        else
+            *regs &= (uint16_t)~0x3fu;
         break;
     case OP_LD_IMM64:
         *regs &= (uint16_t)~BIT(insn->dst);
         break;
     case OP_CALL_LOCAL:
         cells->regs[*frame - 1] |= *regs & 0x3e;
-        *regs = 0;
-        cells->slots[*frame] = 0;
-        --*frame;
+        leave_frame(cells, frame);
         break;
     case OP_EXIT:
         ++*frame;
-        cells->regs[*frame] = *regs & BIT(0);
+        cells->regs[*frame] = entry & TRACE_CALLBACK ? 0 : *regs & BIT(0);
         cells->slots[*frame] = 0;
-        *regs &= (uint16_t)~0x3fu;
+        if (!(entry & TRACE_CALLBACK))
+            *regs &= (uint16_t)~0x3fu;
         break;
     default: /* the others make a number of the same register */
         break;

@@ -56,6 +56,10 @@ static bool reg_same(struct ids *ids, const struct reg *old, const struct reg *n
         if (old->map != now->map)
             return false;
         break;
+    case REG_MAP_KEY:
+        if (old->map != now->map || old->frame != now->frame)
+            return false;
+        break;
     case REG_PACKET:
     case REG_PACKET_META:
         if (old->range > now->range)
@@ -158,8 +162,17 @@ bool kept_calls_same(const struct kept *old, const struct state *now)
 {
     if (old->depth != now->depth)
         return false;
-    for (unsigned i = 1; i <= now->depth; i++)
+    for (unsigned i = 0; i <= now->depth; i++)
         if (old->frames[i].call_slot != now->frames[i].call_slot)
+            return false;
+    return true;
+}
+
+/* Had the older one at least as many trips of helpers that call back before it? */
+static bool has_trips_left(const struct kept *old, const struct state *now)
+{
+    for (unsigned i = 0; i <= now->depth; i++)
+        if (old->frames[i].trips > now->frames[i].trips)
             return false;
     return true;
 }
@@ -173,13 +186,14 @@ bool kept_includes(struct verifier *v, struct kept *old, const struct state *now
     ids.nr = 0;
     if ((v->flags & EBPF_VERIFY_EXACT) && like == LIKE_USED)
         like = LIKE_ALL;
-    if (!kept_calls_same(old, now) || old->nr_refs != now->nr_refs)
+    if (!kept_calls_same(old, now) || !has_trips_left(old, now) || old->nr_refs != now->nr_refs)
         return false;
     for (unsigned f = now->depth + 1; f-- > 0;)
         if (!frame_same(&ids, old, f, &now->frames[f], like))
             return false;
     for (uint32_t i = 0; i < now->nr_refs; i++)
-        if (!same_id(&ids, kept_refs(old)[i].id, now->refs[i].id))
+        if (kept_refs(old)[i].level != now->refs[i].level ||
+            !same_id(&ids, kept_refs(old)[i].id, now->refs[i].id))
             return false;
     return true;
 }

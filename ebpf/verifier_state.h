@@ -40,6 +40,7 @@ enum reg_type {
     REG_MAP, /* the map itself */
     REG_MAP_VALUE,
     REG_MAP_VALUE_OR_NULL,
+    REG_MAP_KEY, /* lent to a function that a helper calls back */
     REG_PACKET,
     REG_PACKET_META,
     REG_PACKET_END,
@@ -56,12 +57,12 @@ enum reg_type {
  * registers with one id are refined together. */
 struct reg {
     uint8_t type;  /* enum reg_type */
-    uint8_t frame; /* REG_STACK */
+    uint8_t frame; /* REG_STACK; REG_MAP_KEY: the frame that it is lent to */
     bool precise;  /* scalar: its value matters to what follows */
     uint32_t id;   /* scalar: link; or-null, packet: which */
     int64_t off;
     union {
-        struct ebpf_map *map; /* REG_MAP, REG_MAP_VALUE(_OR_NULL) */
+        struct ebpf_map *map; /* REG_MAP, REG_MAP_VALUE(_OR_NULL), REG_MAP_KEY */
         uint64_t size;        /* REG_RECORD(_OR_NULL) */
         int64_t range;        /* packet: [base + n, + range) is inside */
         uint64_t target;      /* REG_FUNC: slot */
@@ -79,20 +80,27 @@ struct slot {
     struct reg spill;
 };
 
+#define TRIPS_STOPPED UINT32_MAX
+
 struct frame {
     struct reg regs[ISA_REGISTERS];
-    uint32_t call_slot; /* of the call that made it; 0 in the outermost */
-    uint32_t nr_slots;  /* slots in use */
+    uint32_t call_slot;  /* of the call that made it; 0 in the outermost */
+    uint32_t nr_slots;   /* slots in use */
+    uint32_t activation; /* no other call of a function has the same */
+    uint32_t may_gotos;  /* how many may_goto it has passed */
+    uint32_t trips;   /* of the helper that it has called and that calls back: how often so far */
+    bool called_back; /* by the helper called at call_slot, to where it returns */
     struct slot slots[SLOTS];
 };
 
 struct ref {
-    uint32_t id, slot; /* slot of the instruction that acquired it */
+    uint32_t id;
+    uint32_t slot : 24; /* of the instruction that acquired it */
+    uint32_t level : 8; /* how many frames around that were called back */
 };
 
 struct state {
     uint32_t pc, depth; /* index of the innermost frame */
-    uint32_t may_gotos; /* how many may_goto the path has passed */
     uint32_t nr_refs;
     struct ref refs[REFS_MAX];
     struct frame frames[ISA_FRAMES_MAX];
@@ -100,7 +108,8 @@ struct state {
 
 /* A state with only what is live in it, packed: see verifier_keep.c. */
 struct kept_frame {
-    uint32_t call_slot;
+    uint32_t call_slot, activation, may_gotos, trips;
+    bool called_back;
     uint16_t regs;  /* which follow */
     uint64_t slots; /* likewise */
     uint32_t nr_slots;
@@ -112,7 +121,7 @@ struct kept {
     struct kept *next;          /* older one at the same instruction */
     struct kept *older, *newer; /* as they were kept, anywhere */
     uint32_t bytes, serial;
-    uint32_t pc, depth, may_gotos, nr_refs;
+    uint32_t pc, depth, nr_refs;
     uint32_t trace, branches; /* how long the path's trace was, and how many ways were put aside */
     uint32_t hits, misses;
     bool done;         /* every path from here has been walked */
@@ -121,20 +130,29 @@ struct kept {
     /* then struct ref refs[nr_refs]; for each frame its registers, then its slots */
 };
 
+/* What is to be done with the state that the walk comes back to. */
+enum branch_way {
+    WAY_ON,     /* it goes on at its pc */
+    WAY_JUMP,   /* it stands at a conditional jump, which is to be taken */
+    WAY_FINISH, /* it stands at a helper that calls back, which is to return */
+};
+
 /* What the walk comes back to. */
 struct branch {
     struct kept *state; /* owned */
     uint32_t nr_trace, nr_path;
-    bool jump;         /* state stands at a conditional jump, which is to be taken */
+    enum branch_way way;
     struct loop *loop; /* not NULL: the end of a loop's trial, and state is where it began */
 };
 
 /* For each slot of the program: what the passes before the walk found. */
 struct insn_info {
-    uint16_t live;      /* registers that may be read from here on before they are written */
-    bool merge : 1;     /* paths meet here */
-    bool loop_head : 1; /* a jump from further on leads here */
-    bool walk_loop : 1; /* its loop could not be proven at once */
+    uint16_t live;         /* registers that may be read from here on before they are written */
+    bool merge : 1;        /* paths meet here */
+    bool loop_head : 1;    /* a jump from further on leads here */
+    bool calls_back : 1;   /* a helper is called that calls functions back before it returns */
+    bool walk_loop : 1;    /* its loop could not be proven at once, by a counter */
+    bool walk_endless : 1; /* nor by what bounds it at run time */
     bool explored : 1;
     uint32_t function; /* first slot of the function */
     uint32_t loop_end; /* loop_head: the last slot that jumps here */
@@ -159,7 +177,7 @@ struct verifier {
     struct ebpf_proof *proof;
 
     struct state *now;
-    uint32_t next_id;
+    uint32_t next_id, next_activation;
 
     /* The path under way: each instruction, and the states kept on it. */
     uint32_t *trace, nr_trace, trace_room;
@@ -259,6 +277,7 @@ bool regs_visit(struct verifier *v, reg_visitor visit, void *arg);
 #define TRACE_SLOT(entry)  ((entry) >> 23 & 63)
 #define TRACE_STACK        (1u << 29) /* reads or writes the spill in one slot */
 #define TRACE_LINKED       (1u << 30) /* a condition that refined linked registers */
+#define TRACE_CALLBACK     (1u << 31) /* a helper calls back, or what it called returns */
 
 struct cells {
     uint16_t regs[ISA_FRAMES_MAX];
@@ -292,8 +311,17 @@ bool branch_take(struct verifier *v);
 bool push_branch(struct verifier *v, const struct state *state, uint32_t pc);
 bool helper_step(struct verifier *v, const struct ebpf_decoded *insn);
 bool release_ref(struct verifier *v, uint32_t ref);
+void call_clobber(struct verifier *v);
+bool call_enter(struct verifier *v, uint32_t function, bool called_back);
 bool call_step(struct verifier *v, const struct ebpf_decoded *insn);
 bool exit_step(struct verifier *v, bool *ended);
+
+/* ---- verifier_callback.c */
+bool helper_calls_back(const struct ebpf_decoded *insn);
+uint32_t callback_level(const struct state *state);
+uint32_t callback_trips_max(struct verifier *v);
+bool callback_finish(struct verifier *v);
+bool callback_exit(struct verifier *v);
 
 /* ---- verifier_prune.c */
 enum likeness {
@@ -322,6 +350,7 @@ void loop_free(struct verifier *v, struct loop *loop);
 void states_add(struct verifier *v, struct kept *kept);
 void states_remove(struct verifier *v, struct kept *kept);
 void states_drop_since(struct verifier *v, uint32_t serial);
+bool trace_push(struct verifier *v);
 bool path_push(struct verifier *v, struct kept *kept);
 void path_cut(struct verifier *v, uint32_t nr_path);
 

@@ -147,6 +147,15 @@ static bool in_record(const struct checked *c, const struct reg *reg, uint64_t v
     return false;
 }
 
+static bool in_lent(const struct checked *c, const struct reg *reg, uint64_t base)
+{
+    for (const struct ebpf_lent *lent = c->run.lent; lent; lent = lent->outer)
+        if (lent->size == reg->map->key_size &&
+            scalar_contains(&reg->n, base - (uintptr_t)lent->data))
+            return true;
+    return false;
+}
+
 static bool fits(struct moment *m, const struct reg *reg, uint64_t value)
 {
     const struct checked *c = m->c;
@@ -167,6 +176,8 @@ static bool fits(struct moment *m, const struct reg *reg, uint64_t value)
         return value == 0 || in_map_value(reg, value);
     case REG_MAP_VALUE:
         return in_map_value(reg, value);
+    case REG_MAP_KEY:
+        return in_lent(c, reg, n);
     case REG_PACKET:
     case REG_PACKET_META:
         n -= reg->type == REG_PACKET ? m->data : m->packet;
@@ -202,7 +213,8 @@ static bool frame_fits(struct moment *m, struct kept *state, unsigned f)
 {
     const struct checked *c = m->c;
 
-    for (unsigned r = 0; r < ISA_FP; r++) {
+    /* What a caller waits for a helper with is not kept in its frame. */
+    for (unsigned r = f == c->depth ? 0 : 6; r < ISA_FP; r++) {
         const struct reg *reg = kept_reg(state, f, r);
 
         if (reg && !fits(m, reg, f == c->depth ? c->reg[r] : c->frames[f + 1].saved[r - 6]))
@@ -228,7 +240,7 @@ static bool state_fits(const struct checked *c, struct kept *state)
     if (checked_prog->type == BPF_PROG_TYPE_XDP)
         m.data = (uintptr_t)((const struct ebpf_xdp *)c->run.ctx)->data;
     for (unsigned f = 1; f <= c->depth; f++)
-        if (state->frames[f].call_slot + 1 != c->frames[f].return_pc)
+        if (state->frames[f].call_slot + !state->frames[f].called_back != c->frames[f].return_pc)
             return false;
     for (unsigned f = 0; f <= c->depth; f++)
         if (!frame_fits(&m, state, f))
@@ -247,7 +259,7 @@ static void explain(const struct checked *c)
     ebpf_context_packet(checked_prog->type, c->run.ctx, &m.packet, &m.packet_end);
     m.data = m.packet;
     for (unsigned f = 0; r && f <= c->depth && f <= r->state.depth; f++) {
-        for (unsigned n = 0; n < ISA_FP + SLOTS && used < 400; n++) {
+        for (unsigned n = f == c->depth ? 0 : 6; n < ISA_FP + SLOTS && used < 400; n++) {
             const struct slot *slot = n < ISA_FP ? NULL : kept_slot(&r->state, f, n - ISA_FP);
             const struct reg *reg = n < ISA_FP           ? kept_reg(&r->state, f, n)
                                     : slot && slot->size ? &slot->spill
