@@ -7,6 +7,7 @@
 #include "ebpf/helpers.h"
 #include "ebpf/map.h"
 #include "ebpf/port.h"
+#include "ebpf/ringbuf.h"
 
 #define WAKEUP_FLAGS (BPF_RB_NO_WAKEUP | BPF_RB_FORCE_WAKEUP)
 
@@ -107,4 +108,28 @@ void ebpf_ringbuf_discard_all(struct ebpf_run *run)
 
         commit(run->records[last].map, run->records[last].data, true, BPF_RB_NO_WAKEUP);
     }
+}
+
+uint64_t ebpf_ringbuf_reserve_direct(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4,
+                                     uint64_t r5)
+{
+    struct ebpf_map *map = (struct ebpf_map *)r1;
+
+    (void)r4, (void)r5;
+    return map->ops->ring && !r3 ? (uintptr_t)ebpf_ringbuf_reserve(map->ops->ring(map), r2) : 0;
+}
+
+uint64_t ebpf_ringbuf_submit_direct(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5)
+{
+    (void)r3, (void)r4, (void)r5;
+    ebpf_ringbuf_commit((void *)r1, false, r2);
+    return 0;
+}
+
+uint64_t ebpf_ringbuf_discard_direct(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4,
+                                     uint64_t r5)
+{
+    (void)r3, (void)r4, (void)r5;
+    ebpf_ringbuf_commit((void *)r1, true, r2);
+    return 0;
 }

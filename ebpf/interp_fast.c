@@ -10,6 +10,7 @@
 #include "ebpf/helper.h"
 #include "ebpf/isa.h"
 #include "ebpf/lower.h"
+#include "ebpf/ringbuf.h"
 
 struct fast_frame {
     const struct ebpf_lowered *lowered; /* of the caller */
@@ -67,7 +68,8 @@ uint64_t ebpf_fast_run(struct ebpf_run *run, const struct ebpf_lowered *lowered,
         LABEL(LOW_NOP) LABEL(LOW_LEA64) LABEL(LOW_LEA32) LABEL(LOW_ROL64) LABEL(LOW_ROL32)
             LABEL(LOW_MUL64) LABEL(LOW_MUL32) LABEL(LOW_LDX_BE16) LABEL(LOW_LDX_BE32)
                 LABEL(LOW_LDX_BE64) LABEL(LOW_SWITCH) LABEL(LOW_ARRAY_LOOKUP)
-                    LABEL(LOW_ARRAY_ELEMENT) LABEL(LOW_CALL_DIRECT)};
+                    LABEL(LOW_ARRAY_ELEMENT) LABEL(LOW_RING_RESERVE) LABEL(LOW_RING_COMMIT)
+                        LABEL(LOW_CALL_DIRECT)};
     struct fast_frame frames[ISA_FRAMES_MAX], *frame = frames;
     const struct ebpf_decoded *i = lowered->code;
     uint64_t r[ISA_REGISTERS + 1]; /* one more, always 0, stands for no index */
@@ -196,6 +198,13 @@ L_LOW_ARRAY_LOOKUP:
     NEXT();
 L_LOW_ARRAY_ELEMENT:
     r[0] = element(&lowered->lookups[i->imm], lowered->lookups[i->imm].key);
+    NEXT();
+L_LOW_RING_RESERVE:
+    r[0] = (uintptr_t)ebpf_ringbuf_reserve((struct ebpf_ringbuf *)i->imm, (uint32_t)i->off);
+    NEXT();
+L_LOW_RING_COMMIT:
+    ebpf_ringbuf_commit((void *)r[i->src], i->imm, BPF_RB_NO_WAKEUP);
+    r[0] = 0;
     NEXT();
 L_OP_CALL_HELPER:
     r[0] = ((const struct ebpf_helper *)i->imm)->call(r[1], r[2], r[3], r[4], r[5]);

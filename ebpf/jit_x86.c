@@ -77,6 +77,12 @@ static void emit_other(struct jit *j, const struct ebpf_decoded *i)
     case LOW_ARRAY_ELEMENT:
         jit_emit_lookup(j, i);
         break;
+    case LOW_RING_RESERVE:
+        jit_emit_ring_reserve(j, i);
+        break;
+    case LOW_RING_COMMIT:
+        jit_emit_ring_commit(j, i);
+        break;
     default:
         port_fatal("jit: slot %u has operation %u", j->pc, i->op);
     }

@@ -333,6 +333,9 @@ void jit_emit_exit(struct jit *j);
 void jit_emit_may_goto(struct jit *j, const struct ebpf_decoded *i);
 void jit_emit_call(struct jit *j, uint64_t function);
 void jit_emit_tail_call(struct jit *j);
+/* jit_x86_maps.c */
 void jit_emit_lookup(struct jit *j, const struct ebpf_decoded *i);
+void jit_emit_ring_reserve(struct jit *j, const struct ebpf_decoded *i);
+void jit_emit_ring_commit(struct jit *j, const struct ebpf_decoded *i);
 
 #endif

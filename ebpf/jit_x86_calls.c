@@ -1,6 +1,6 @@
 /*
  * Functions and calls: frames with only the callee-saved registers in use, calls between functions,
- * helpers called directly, tail calls, may_goto's counter, map lookups without a call.
+ * helpers called directly, tail calls, may_goto's counter.
  *
  * A frame, from high to low: return address, caller's rbp, 512 bytes at most of BPF stack,
  * may_goto's counter, saved registers, a word of padding if the stack would not be 16-byte aligned
@@ -117,51 +117,4 @@ void jit_emit_tail_call(struct jit *j)
     emit_epilogue(j);
     put2(j, 0xff, 0xe0); /* jmp rax */
     short_here(j, fall_through);
-}
-
-/* rax = data + index * stride, for an index in r10 that fits in 31 bits. */
-static void emit_element(struct jit *j, const struct low_lookup *l)
-{
-    if (is_power_of_two(l->stride) && l->stride <= 8) {
-        jit_mov_imm(j, RAX, (uintptr_t)l->data);
-        op_rm(j, true, 0x8d, RAX, (struct x86_mem){RAX, R10, (uint8_t)__builtin_ctz(l->stride), 0});
-        return;
-    }
-    jit_emit_mul_imm(j, R10, R10, (int32_t)l->stride, true);
-    jit_mov_imm(j, RAX, (uintptr_t)l->data);
-    alu_rr(j, true, X86_ADD, RAX, R10);
-}
-
-/* The slot that a test for NULL after the lookup leads to, when it comes right after. */
-static bool null_check_follows(const struct jit *j, const struct ebpf_decoded *next)
-{
-    return j->pc + 1 < j->low->nr && !(j->low->flags[j->pc + 1] & (LOW_TARGET | LOW_FUNCTION)) &&
-           next->op == OP_JEQ64_K && next->dst == 0 && next->imm == 0;
-}
-
-/* LOW_ARRAY_LOOKUP, LOW_ARRAY_ELEMENT. An index out of bounds goes where the test of the result for
- * NULL would. */
-void jit_emit_lookup(struct jit *j, const struct ebpf_decoded *i)
-{
-    const struct low_lookup *l = &j->low->lookups[i->imm];
-    uint8_t *outside = NULL;
-
-    if (i->op == LOW_ARRAY_ELEMENT) {
-        jit_mov_imm(j, RAX, l->key < l->nr ? (uintptr_t)l->data + (uint64_t)l->key * l->stride : 0);
-        return;
-    }
-    op_rm(j, false, 0x8b, R10, mem_at(home(i->src), i->off));
-    if (!l->in_bounds) {
-        alu_rr(j, false, X86_XOR, RAX, RAX);
-        alu_ri(j, false, X86_CMP, R10, (int32_t)l->nr);
-        if (null_check_follows(j, i + 1)) {
-            jit_add_fixup(j, FIX_JCC, (uint32_t)i[1].off)->cc = CC_AE;
-            j->skip_next = true;
-        } else {
-            outside = short_jump(j, SHORT_JCC(CC_AE));
-        }
-    }
-    emit_element(j, l);
-    if (outside)
-        short_here(j, outside);
 }

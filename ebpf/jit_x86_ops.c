@@ -94,5 +94,7 @@ const struct jit_op jit_ops[NR_LOW_OPS] = {
     [LOW_SWITCH] = {KIND_OTHER, 0, 0, 0},
     [LOW_ARRAY_LOOKUP] = {KIND_OTHER, 0, 0, 0},
     [LOW_ARRAY_ELEMENT] = {KIND_OTHER, 0, 0, 0},
+    [LOW_RING_RESERVE] = {KIND_OTHER, 0, 0, 0},
+    [LOW_RING_COMMIT] = {KIND_OTHER, 0, 0, 0},
     [LOW_CALL_DIRECT] = {KIND_OTHER, 0, 0, 0},
 };

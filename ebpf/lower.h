@@ -42,7 +42,9 @@ enum low_op {
     LOW_SWITCH,        /* go to tables[imm] by dst */
     LOW_ARRAY_LOOKUP,  /* r0 = element of lookups[imm], index at src + off */
     LOW_ARRAY_ELEMENT, /* likewise, index constant */
-    LOW_CALL_DIRECT,   /* r0 = function at imm (r1 to r5) */
+    LOW_RING_RESERVE,  /* r0 = record of off bytes in the struct ebpf_ringbuf at imm */
+    LOW_RING_COMMIT,   /* record src is complete; imm 1: discarded. Wakes nobody */
+    LOW_CALL_DIRECT,   /* r0 = function at imm (r1 to r5), which reads those in off, a bit each */
     NR_LOW_OPS
 };
 

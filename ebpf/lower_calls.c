@@ -1,7 +1,7 @@
 /*
  * Calls of helpers that need no call, or a shorter one: lookups in arrays, whose elements never
- * move, go to the element; lookups in hash tables to the function for the key's size; and there is
- * one CPU.
+ * move, go to the element; lookups in hash tables to the function for the key's size; records of
+ * ring buffers are taken and given back in place; and there is one CPU.
  */
 #include "ebpf/lower_values.h"
 
@@ -12,6 +12,7 @@
 #include "ebpf/map.h"
 #include "ebpf/port.h"
 #include "ebpf/prog.h"
+#include "ebpf/ringbuf.h"
 
 /* The one map that the call is about; NULL: not known. */
 static struct ebpf_map *map_of(const struct values *v)
@@ -55,6 +56,13 @@ static void drop_null_check(struct values *v, struct ebpf_decoded *next)
         next->op = OP_JA;
 }
 
+/* The helper's own work, at another address. */
+static void make_direct(struct ebpf_decoded *i, ebpf_helper_fn function)
+{
+    *i = (struct ebpf_decoded){
+        .op = LOW_CALL_DIRECT, .off = low_helper_arguments(i), .imm = (uintptr_t)function};
+}
+
 static int look_up(struct values *v, struct ebpf_decoded *i)
 {
     const struct ebpf_proof_slot *proof = &v->l->proof->slots[v->slot];
@@ -65,8 +73,7 @@ static int look_up(struct values *v, struct ebpf_decoded *i)
     int err;
 
     if (map && map->ops->direct_lookup)
-        *i = (struct ebpf_decoded){.op = LOW_CALL_DIRECT,
-                                   .imm = (uintptr_t)map->ops->direct_lookup(map)};
+        make_direct(i, map->ops->direct_lookup(map));
     if (!map || !map->ops->elements)
         return 0;
     map->ops->elements(map, &lookup.data, &lookup.stride);
@@ -89,14 +96,62 @@ static int look_up(struct values *v, struct ebpf_decoded *i)
     return 0;
 }
 
+static int reserve_record(struct values *v, struct ebpf_decoded *i)
+{
+    const struct value *size = &v->reg[2], *flags = &v->reg[3];
+    struct ebpf_map *map = map_of(v);
+
+    make_direct(i, ebpf_ringbuf_reserve_direct);
+    if (map && map->ops->ring && size->constant && size->known < map->max_entries / 2 &&
+        flags->constant && flags->known == 0)
+        *i = (struct ebpf_decoded){.op = LOW_RING_RESERVE,
+                                   .off = (int32_t)size->known,
+                                   .imm = (uintptr_t)map->ops->ring(map)};
+    return 0;
+}
+
+static int commit_record(struct values *v, struct ebpf_decoded *i, bool discard)
+{
+    const struct value *flags = &v->reg[2];
+
+    make_direct(i, discard ? ebpf_ringbuf_discard_direct : ebpf_ringbuf_submit_direct);
+    if (flags->constant && flags->known == BPF_RB_NO_WAKEUP)
+        *i = (struct ebpf_decoded){.op = LOW_RING_COMMIT, .src = 1, .imm = discard};
+    return 0;
+}
+
+static int submit_record(struct values *v, struct ebpf_decoded *i)
+{
+    return commit_record(v, i, false);
+}
+
+static int discard_record(struct values *v, struct ebpf_decoded *i)
+{
+    return commit_record(v, i, true);
+}
+
+static int cpu_id(struct values *v, struct ebpf_decoded *i)
+{
+    (void)v;
+    if (PORT_NR_CPUS == 1)
+        *i = (struct ebpf_decoded){.op = OP_MOV32_K};
+    return 0;
+}
+
+static const struct {
+    uint32_t id;
+    int (*lower)(struct values *v, struct ebpf_decoded *i);
+} lowered[] = {
+    {BPF_FUNC_map_lookup_elem, look_up},      {BPF_FUNC_ringbuf_reserve, reserve_record},
+    {BPF_FUNC_ringbuf_submit, submit_record}, {BPF_FUNC_ringbuf_discard, discard_record},
+    {BPF_FUNC_get_smp_processor_id, cpu_id},
+};
+
 /* A call of a helper; what it writes is forgotten by the caller. 0 or -ENOMEM. */
 int values_call(struct values *v, struct ebpf_decoded *i)
 {
-    const struct ebpf_helper *helper = (const struct ebpf_helper *)i->imm;
-
-    if (helper == ebpf_helper_get(BPF_FUNC_map_lookup_elem))
-        return look_up(v, i);
-    if (helper == ebpf_helper_get(BPF_FUNC_get_smp_processor_id) && PORT_NR_CPUS == 1)
-        *i = (struct ebpf_decoded){.op = OP_MOV32_K};
+    for (unsigned n = 0; n < ARRAY_LEN(lowered); n++)
+        if ((const struct ebpf_helper *)i->imm == ebpf_helper_get(lowered[n].id))
+            return lowered[n].lower(v, i);
     return 0;
 }

@@ -96,6 +96,8 @@ const struct low_shape low_shapes[NR_LOW_OPS] = {
     /* As the call it stands for, but for its arguments. */
     [LOW_ARRAY_LOOKUP] = {LOW_SRC, 0, 0, LOW_CLOBBERED, false},
     [LOW_ARRAY_ELEMENT] = {0, 0, 0, LOW_CLOBBERED, false},
+    [LOW_RING_RESERVE] = {0, 0, 0, LOW_CLOBBERED, false},
+    [LOW_RING_COMMIT] = {LOW_SRC, 0, 0, LOW_CLOBBERED, false},
 };
 
 /* The arguments that a helper takes. */

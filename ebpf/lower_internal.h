@@ -46,6 +46,8 @@ static inline struct low_effect low_effect(const struct ebpf_decoded *i)
 
     if (i->op == OP_CALL_HELPER)
         reads = low_helper_arguments(i);
+    else if (i->op == LOW_CALL_DIRECT)
+        reads = (unsigned)i->off;
     reads |= (s->reads & LOW_DST ? dst : 0) | (s->reads & LOW_SRC ? src : 0) | index;
     return (struct low_effect){
         .reads = (uint16_t)reads,

@@ -17,6 +17,7 @@
 struct ebpf_map;
 struct ebpf_btf;
 struct ebpf_prog;
+struct ebpf_ringbuf;
 
 /* r0 of map_lookup_elem(r1 = map, r2 = key). */
 typedef uint64_t (*ebpf_map_lookup_fn)(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4,
@@ -104,11 +105,12 @@ struct ebpf_map_ops {
     void *(*reserve)(struct ebpf_map *map, uint64_t size);
     void (*commit)(struct ebpf_map *map, void *record, bool discard, uint64_t flags);
     uint64_t (*query)(struct ebpf_map *map, uint64_t what);
+    struct ebpf_ringbuf *(*ring)(struct ebpf_map *map); /* for machine code */
     /* Ring and perf buffers: takes the oldest record out. False: none waits. *size is what was put
      * into buf, 0 for a record that is only to be skipped; above room: it was not taken. */
     bool (*take_record)(struct ebpf_map *map, uint8_t *buf, size_t room, size_t *size);
     uint64_t (*dropped)(struct ebpf_map *map); /* records that are lost, so far */
-    /* Plain arrays only, for machine code: element n is at *data + n * *stride as long as the map
+    /* Arrays, of one CPU's values: for machine code. Element n is at *data + n * *stride as long as the map
      * lives. */
     void (*elements)(struct ebpf_map *map, uint8_t **data, uint32_t *stride);
     /* The function that verified programs may call for a lookup, without the lock. */

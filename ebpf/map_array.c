@@ -138,6 +138,8 @@ int ebpf_map_next_index(struct ebpf_map *map, const void *key, void *next)
     return 0;
 }
 
+_Static_assert(PORT_NR_CPUS == 1, "an element per CPU has one value");
+
 static void elements(struct ebpf_map *map, uint8_t **data, uint32_t *stride)
 {
     const struct array *array = map->impl;
@@ -221,6 +223,7 @@ const struct ebpf_map_ops ebpf_map_percpu_array = {
     .update_all = update_all_cpus,
     .remove = remove_element,
     .next_key = ebpf_map_next_index,
+    .elements = elements,
     .owns = owns,
     .element_at = element_at,
     .element_of = element_of,

@@ -14,22 +14,11 @@
 #include "ebpf/commands.h"
 #include "ebpf/map.h"
 #include "ebpf/port.h"
+#include "ebpf/ringbuf.h"
 
 #define PAGE_SIZE 4096u
 
-struct header {
-    uint32_t len; /* of the data, with the bits below */
-    uint32_t pad;
-};
-
-_Static_assert(sizeof(struct header) == BPF_RINGBUF_HDR_SZ, "the header is Linux's");
-
-struct ringbuf {
-    uint8_t *data; /* twice max_entries bytes */
-    uint64_t mask;
-    uint64_t consumer, producer; /* positions, guarded by port_lock */
-    uint64_t dropped;            /* records that found no room, or no reader */
-};
+_Static_assert(sizeof(struct ebpf_ringbuf) <= PAGE_SIZE, "the ring has the page before its data");
 
 static int check(const union bpf_attr *attr)
 {
@@ -40,76 +29,67 @@ static int check(const union bpf_attr *attr)
     return 0;
 }
 
+static size_t block_size(uint32_t max_entries)
+{
+    return PAGE_SIZE + 2 * (size_t)max_entries;
+}
+
 static int create(struct ebpf_map *map, const union bpf_attr *attr)
 {
-    struct ringbuf *rb = ebpf_map_alloc(map, sizeof(*rb));
+    uint8_t *block = ebpf_map_alloc(map, block_size(attr->max_entries));
+    struct ebpf_ringbuf *rb = (struct ebpf_ringbuf *)block;
 
-    if (rb == NULL)
+    if (block == NULL)
         return -ENOMEM;
     rb->mask = attr->max_entries - 1;
-    rb->data = ebpf_map_alloc(map, 2 * (size_t)attr->max_entries);
-    if (rb->data == NULL) {
-        ebpf_map_free(map, rb, sizeof(*rb));
-        return -ENOMEM;
-    }
+    rb->data = block + PAGE_SIZE;
+    rb->map = map;
     map->impl = rb;
     return 0;
 }
 
 static void destroy(struct ebpf_map *map)
 {
-    struct ringbuf *rb = map->impl;
-
-    ebpf_map_free(map, rb->data, 2 * (size_t)map->max_entries);
-    ebpf_map_free(map, rb, sizeof(*rb));
+    ebpf_map_free(map, map->impl, block_size(map->max_entries));
 }
 
-static struct header *header_at(const struct ringbuf *rb, uint64_t position)
-{
-    return (struct header *)(rb->data + (position & rb->mask));
-}
-
-static uint32_t data_length(const struct header *header)
+static uint32_t data_length(const struct ebpf_ringbuf_header *header)
 {
     return header->len & ~(uint32_t)(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT);
 }
 
-static uint64_t record_size(uint64_t data_length)
-{
-    return round_up_to(data_length + sizeof(struct header), 8);
-}
-
 static void *reserve(struct ebpf_map *map, uint64_t size)
 {
-    struct ringbuf *rb = map->impl;
-    struct header *header;
+    return ebpf_ringbuf_reserve(map->impl, size);
+}
 
-    /* size first: a huge one would overflow the rounding. */
-    if (size > rb->mask || rb->producer + record_size(size) - rb->consumer > rb->mask) {
-        rb->dropped++;
-        return NULL;
-    }
-    header = header_at(rb, rb->producer);
-    header->len = (uint32_t)size | BPF_RINGBUF_BUSY_BIT;
-    header->pad = 0;
-    rb->producer += record_size(size);
-    return header + 1;
+/* Gives back what was reserved; flags are BPF_RB_NO_WAKEUP or BPF_RB_FORCE_WAKEUP. Any context. */
+void ebpf_ringbuf_commit(void *record, bool discard, uint64_t flags)
+{
+    struct ebpf_ringbuf_header *header = (struct ebpf_ringbuf_header *)record - 1;
+    const struct ebpf_ringbuf *rb =
+        (const struct ebpf_ringbuf *)((uint8_t *)header - (uint64_t)header->from * 8);
+    bool reader_waits = header == ebpf_ringbuf_at(rb, rb->consumer);
+
+    header->len = data_length(header) | (discard ? BPF_RINGBUF_DISCARD_BIT : 0);
+    if ((flags & BPF_RB_FORCE_WAKEUP) != 0 || (reader_waits && (flags & BPF_RB_NO_WAKEUP) == 0))
+        port_ring_notify(rb->map);
 }
 
 static void commit(struct ebpf_map *map, void *record, bool discard, uint64_t flags)
 {
-    struct ringbuf *rb = map->impl;
-    struct header *header = (struct header *)record - 1;
-    bool reader_waits = header == header_at(rb, rb->consumer);
+    (void)map;
+    ebpf_ringbuf_commit(record, discard, flags);
+}
 
-    header->len = data_length(header) | (discard ? BPF_RINGBUF_DISCARD_BIT : 0);
-    if ((flags & BPF_RB_FORCE_WAKEUP) != 0 || (reader_waits && (flags & BPF_RB_NO_WAKEUP) == 0))
-        port_ring_notify(map);
+static struct ebpf_ringbuf *ring(struct ebpf_map *map)
+{
+    return map->impl;
 }
 
 static uint64_t query(struct ebpf_map *map, uint64_t what)
 {
-    const struct ringbuf *rb = map->impl;
+    const struct ebpf_ringbuf *rb = map->impl;
 
     switch (what) {
     case BPF_RB_AVAIL_DATA:
@@ -125,26 +105,26 @@ static uint64_t query(struct ebpf_map *map, uint64_t what)
 }
 
 /* A record that no reply could carry would be in the way for ever. */
-static bool is_too_large(const struct header *header)
+static bool is_too_large(const struct ebpf_ringbuf_header *header)
 {
-    return record_size(data_length(header)) > SKEP_TEXT_MAX;
+    return ebpf_ringbuf_record_size(data_length(header)) > SKEP_TEXT_MAX;
 }
 
 /* As u32 length, u32 zero, data padded to 8. */
-static void copy_record(const struct header *header, uint8_t *buf)
+static void copy_record(const struct ebpf_ringbuf_header *header, uint8_t *buf)
 {
     uint32_t head[2] = {data_length(header), 0};
     size_t end = sizeof(head) + head[0];
 
     __builtin_memcpy(buf, head, sizeof(head));
     __builtin_memcpy(buf + sizeof(head), header + 1, head[0]);
-    __builtin_memset(buf + end, 0, record_size(head[0]) - end);
+    __builtin_memset(buf + end, 0, ebpf_ringbuf_record_size(head[0]) - end);
 }
 
 static bool take_record(struct ebpf_map *map, uint8_t *buf, size_t room, size_t *size)
 {
-    struct ringbuf *rb = map->impl;
-    const struct header *header = header_at(rb, rb->consumer);
+    struct ebpf_ringbuf *rb = map->impl;
+    const struct ebpf_ringbuf_header *header = ebpf_ringbuf_at(rb, rb->consumer);
 
     *size = 0;
     if (rb->consumer == rb->producer || (header->len & BPF_RINGBUF_BUSY_BIT) != 0)
@@ -152,18 +132,18 @@ static bool take_record(struct ebpf_map *map, uint8_t *buf, size_t room, size_t 
     if (is_too_large(header)) {
         rb->dropped++;
     } else if ((header->len & BPF_RINGBUF_DISCARD_BIT) == 0) {
-        *size = record_size(data_length(header));
+        *size = ebpf_ringbuf_record_size(data_length(header));
         if (*size > room)
             return true;
         copy_record(header, buf);
     }
-    rb->consumer += record_size(data_length(header));
+    rb->consumer += ebpf_ringbuf_record_size(data_length(header));
     return true;
 }
 
 static uint64_t dropped(struct ebpf_map *map)
 {
-    const struct ringbuf *rb = map->impl;
+    const struct ebpf_ringbuf *rb = map->impl;
     return rb->dropped;
 }
 
@@ -176,6 +156,7 @@ const struct ebpf_map_ops ebpf_map_ringbuf = {
     .reserve = reserve,
     .commit = commit,
     .query = query,
+    .ring = ring,
     .take_record = take_record,
     .dropped = dropped,
 };
