@@ -17,10 +17,12 @@
 /* base + (index << scale) + disp. base NO_REG: not known to be a sum. */
 struct sum {
     uint8_t base, index, scale;
-    bool narrow; /* right in the lower half only, the upper being 0 */
+    bool narrow;   /* right in the lower half only, the upper being 0 */
+    bool in_place; /* base is what the register held before `last`, the one instruction */
     int32_t disp;
     uint32_t base_value, index_value;
-    uint32_t last; /* slot of the last instruction of those that made it */
+    uint32_t last;  /* slot of the last instruction of those that made it */
+    uint32_t shift; /* slot + 1 of a left shift in place that made the index and nothing else yet */
 };
 
 enum shift_kind { SHIFT_NONE, SHIFT_LEFT, SHIFT_RIGHT };
@@ -68,8 +70,15 @@ struct values {
 
 static inline bool sum_holds(const struct values *v, const struct sum *s)
 {
-    return s->base != NO_REG && v->reg[s->base].number == s->base_value &&
+    return s->base != NO_REG && !s->in_place && v->reg[s->base].number == s->base_value &&
            (s->index == LOW_NO_INDEX || v->reg[s->index].number == s->index_value);
+}
+
+/* Is the instruction at a slot, which writes reg alone, without use if nobody reads it from here
+ * on? What it wrote has not been read, and no way leads from between. */
+static inline bool droppable(const struct values *v, uint32_t slot, unsigned reg)
+{
+    return v->last_read[reg] <= slot && slot >= v->last_branch;
 }
 
 /* Nobody but the instructions that made the sum in reg has read it: using its parts instead makes
