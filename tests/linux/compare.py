@@ -248,6 +248,18 @@ class Comparison:
                 self.row("verifier" if stated else "verdict", ident, one, other,
                          same_verdict(one, other), self.unknown_to_linux(skep))
 
+    def compare_random(self):
+        for ident in self.idents("random"):
+            linux, skep = self.both("random", ident)
+            one, other = verdict(linux), verdict(skep)
+            if one == other == "accepted":
+                one, other = (" ".join(f"{field} {value}" for field, value in answer.items())
+                              for answer in (linux, skep))
+                same = one == other
+            else:
+                same = same_verdict(one, other)
+            self.row("random", ident, one, other, same, self.unknown_to_linux(skep))
+
     def compare_maps(self):
         for ident in self.idents("map"):
             linux, skep = self.both("map", ident)
@@ -289,6 +301,7 @@ class Comparison:
     def compare(self):
         self.compare_runs()
         self.compare_verdicts()
+        self.compare_random()
         self.compare_maps()
         self.compare_disassembly()
         self.compare_events()

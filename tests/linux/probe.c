@@ -4,10 +4,14 @@
 #define _GNU_SOURCE /* strerrorname_np */
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "ebpf/isa.h"
 #include "tests/linux/probe.h"
 
 #define LINE_MAX_SIZE  8192u
@@ -81,4 +85,56 @@ void probe_log_reason(const char *log, char *out, size_t size)
             snprintf(out, size, "%.*s", (int)len, log);
         log += len + (log[len] == '\n');
     }
+}
+
+/* Loads and says what came of it, with the reason when it was refused; asks for a log only then.
+ * The descriptor, or -1. */
+int probe_load(const char *part, const char *id, uint32_t type, const char *license,
+               const struct bpf_insn *insns, unsigned nr, struct bpf_prog_load_opts *opts)
+{
+    static char log_text[PROBE_LOG_SIZE];
+    int fd = bpf_prog_load(type, "probe", license, insns, nr, opts), err = errno;
+    char reason[512];
+
+    if (fd >= 0) {
+        probe_say(part, id, "load", "ok");
+        return fd;
+    }
+    opts->log_buf = log_text;
+    opts->log_size = sizeof(log_text);
+    opts->log_level = 1;
+    log_text[0] = 0;
+    fd = bpf_prog_load(type, "probe", license, insns, nr, opts);
+    if (fd >= 0) {
+        close(fd);
+        snprintf(reason, sizeof(reason), "it loads when a log is asked for");
+    } else {
+        probe_log_reason(log_text, reason, sizeof(reason));
+    }
+    probe_say(part, id, "load", "%s", probe_error(err));
+    probe_say(part, id, "reason", "%s", reason);
+    return -1;
+}
+
+/* The newest thing in a program that not every kernel knows: what Linux calls it, or NULL. */
+const char *probe_needs(const struct bpf_insn *insns, unsigned nr)
+{
+    const char *newest = NULL;
+
+    for (unsigned i = 0; i < nr; i++) {
+        const struct bpf_insn *insn = &insns[i];
+        uint8_t class = BPF_CLASS(insn->code), op = BPF_OP(insn->code);
+        bool alu = class == BPF_ALU || class == BPF_ALU64;
+
+        if (insn->code == (BPF_JMP | BPF_JCOND))
+            return "may_goto";
+        if ((class == BPF_LDX && BPF_MODE(insn->code) == BPF_MEMSX) ||
+            insn->code == (BPF_JMP32 | BPF_JA) || insn->code == (BPF_ALU64 | BPF_END) ||
+            (alu && (op == BPF_DIV || op == BPF_MOD) && insn->off == 1) ||
+            (alu && op == BPF_MOV && insn->off != 0 && BPF_SRC(insn->code) == BPF_X))
+            newest = "cpu v4";
+        if (insn->code == (BPF_LD | BPF_IMM | BPF_DW))
+            i++;
+    }
+    return newest;
 }

@@ -6,14 +6,16 @@
  * against each other.
  *
  * An answer is a line of four columns with a tab between: part, id, field, value. The parts are
- * data (programs of tests/data), map (the table of map operations), object (object files) and, on
- * Linux only, xlated, event, format and note.
+ * data (programs of tests/data), map (the table of map operations), object (object files), random
+ * (generated programs) and, on Linux only, xlated, event, format and note.
  */
 #ifndef SKEP_TESTS_LINUX_PROBE_H
 #define SKEP_TESTS_LINUX_PROBE_H
 
 #include <stddef.h>
 #include <stdint.h>
+
+#include <bpf/bpf.h>
 
 #define PROBE_LOG_SIZE (4u << 20)
 
@@ -23,11 +25,15 @@ void probe_say(const char *part, const char *id, const char *field, const char *
 void probe_say_hex(const char *part, const char *id, const char *field, const uint8_t *bytes,
                    size_t size);
 const char *probe_error(int error);
+int probe_load(const char *part, const char *id, uint32_t type, const char *license,
+               const struct bpf_insn *insns, unsigned nr, struct bpf_prog_load_opts *opts);
+const char *probe_needs(const struct bpf_insn *insns, unsigned nr);
 void probe_log_reason(const char *log, char *out, size_t size);
 
 void probe_data(void);                  /* probe_data.c */
 void probe_maps(const char *path);      /* probe_maps.c */
 void probe_objects(const char *folder); /* probe_objects.c */
+void probe_random(void);                /* probe_random.c */
 
 /* Each side's own (side_*.c). Where answers go: */
 void side_write(const char *text, size_t size);

@@ -44,8 +44,6 @@ struct frame {
     unsigned nr_insns;
 };
 
-static char log_text[PROBE_LOG_SIZE];
-
 /* ---- names ----------------------------------------------------------------------------------- */
 
 static uint32_t type_by_name(const char *name)
@@ -62,31 +60,6 @@ static uint32_t type_by_name(const char *name)
         if (strcmp(types[i].name, name) == 0)
             return types[i].type;
     return BPF_PROG_TYPE_UNSPEC;
-}
-
-/* ---- which kernels know a program ------------------------------------------------------------ */
-
-/* The newest thing in a program: NULL, or what Linux calls the extension. */
-static const char *needs(const struct data_case *c)
-{
-    const char *newest = NULL;
-
-    for (unsigned i = 0; i < c->nr_insns; i++) {
-        const struct bpf_insn *insn = &c->insns[i];
-        uint8_t class = BPF_CLASS(insn->code), op = BPF_OP(insn->code);
-        bool alu = class == BPF_ALU || class == BPF_ALU64;
-
-        if (insn->code == (BPF_JMP | BPF_JCOND))
-            return "may_goto";
-        if ((class == BPF_LDX && BPF_MODE(insn->code) == 0x80) ||
-            insn->code == (BPF_JMP32 | BPF_JA) || insn->code == (BPF_ALU64 | BPF_END) ||
-            (alu && (op == BPF_DIV || op == BPF_MOD) && insn->off == 1) ||
-            (alu && op == BPF_MOV && insn->off != 0 && BPF_SRC(insn->code) == BPF_X))
-            newest = "cpu v4";
-        if (insn->code == (BPF_LD | BPF_IMM | BPF_DW))
-            i++;
-    }
-    return newest;
 }
 
 /* ---- maps ------------------------------------------------------------------------------------ */
@@ -204,28 +177,9 @@ static void emit_frame(struct frame *f, bool mem)
 static int load(const struct frame *f)
 {
     LIBBPF_OPTS(bpf_prog_load_opts, opts, .fd_array = f->maps);
-    const char *license = f->c->license ? f->c->license : "GPL";
-    char reason[512];
-    int fd = bpf_prog_load(f->type, "probe", license, f->insns, f->nr_insns, &opts), err = errno;
 
-    if (fd >= 0) {
-        probe_say(PART, f->id, "load", "ok");
-        return fd;
-    }
-    opts.log_buf = log_text;
-    opts.log_size = sizeof(log_text);
-    opts.log_level = 1;
-    log_text[0] = 0;
-    fd = bpf_prog_load(f->type, "probe", license, f->insns, f->nr_insns, &opts);
-    if (fd >= 0) {
-        close(fd);
-        snprintf(reason, sizeof(reason), "it loads when a log is asked for");
-    } else {
-        probe_log_reason(log_text, reason, sizeof(reason));
-    }
-    probe_say(PART, f->id, "load", "%s", probe_error(err));
-    probe_say(PART, f->id, "reason", "%s", reason);
-    return -1;
+    return probe_load(PART, f->id, f->type, f->c->license ? f->c->license : "GPL", f->insns,
+                      f->nr_insns, &opts);
 }
 
 /* What programs printed, without who and when. */
@@ -298,7 +252,7 @@ static void probe_case(const struct data_case *c)
 {
     static struct frame f;
     const char *file = c->file + strlen(FOLDER "/"); /* every path begins with it */
-    const char *type = c->type ? c->type : "mem";
+    const char *type = c->type ? c->type : "mem", *needs;
     bool mem = strcmp(type, "mem") == 0, verdict = strncmp(file, "verifier/", 9) == 0;
     /* To the verifier r1 is a pointer even where a case gives no memory to point at. */
     static const uint8_t no_content[64];
@@ -310,8 +264,9 @@ static void probe_case(const struct data_case *c)
     probe_say(PART, f.id, "expected", "%s", c->result ? c->result : c->fault ? "fault" : "error");
     if (c->error)
         probe_say(PART, f.id, "error", "%s", c->error);
-    if (needs(c))
-        probe_say(PART, f.id, "needs", "%s", needs(c));
+    needs = probe_needs(c->insns, c->nr_insns);
+    if (needs)
+        probe_say(PART, f.id, "needs", "%s", needs);
     f.mem = c->mem.given ? c->mem.bytes : no_content;
     f.mem_size = c->mem.given ? c->mem.size : verdict ? sizeof(no_content) : 0;
     err = c->mem.size > MEMORY_MAX || c->nr_insns + 16 > INSNS_MAX ? -E2BIG : make_maps(&f);

@@ -306,6 +306,7 @@ int main(void)
     write_file("/proc/sys/net/core/bpf_jit_enable", "0");
     probe_objects("objects");
     write_file("/proc/sys/net/core/bpf_jit_enable", "1");
+    probe_random();
     say_formats();
     probe_openat();
     probe_say("note", "end", "end", "end");

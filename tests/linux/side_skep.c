@@ -70,6 +70,7 @@ int main(int argc, char **argv)
         return 2;
     }
     options.target = argv[1];
+    options.timeout_ms = 200000; /* random programs: the verifier may walk all it is allowed to */
     guest = skep_open(&options, why, sizeof(why));
     if (!guest) {
         fprintf(stderr, "skep-side: %s\n", why[0] ? why : strerror(errno));
@@ -80,6 +81,7 @@ int main(int argc, char **argv)
     probe_data();
     probe_maps("tests/linux/maps.table");
     probe_objects(argv[2]);
+    probe_random();
     probe_say("note", "end", "end", "end");
     bpf_transport_set(NULL);
     skep_close(guest);
