@@ -45,10 +45,10 @@ struct ebpf_prog {
     uint64_t run_cnt, run_time_ns, recursion_misses, faults;
     char last_fault[224]; /* why the last run that faulted did; "" when none */
     bool running;
-    struct ebpf_proof *proof;          /* what the verifier proved; NULL: not verified */
-    enum ebpf_engine engine;           /* what runs it: checked without a proof */
-    struct ebpf_lowered *lowered;      /* ebpf/engine.c's; NULL while checked */
-    struct ebpf_jit *jit;              /* likewise; NULL unless JIT */
+    struct ebpf_proof *proof;     /* what the verifier proved; NULL: not verified */
+    enum ebpf_engine engine;      /* what runs it: checked without a proof */
+    struct ebpf_lowered *lowered; /* ebpf/engine.c's; NULL while checked */
+    struct ebpf_jit *jit;         /* likewise; NULL unless JIT */
 };
 
 void ebpf_btf_get(struct ebpf_btf *btf); /* btf.c */
@@ -65,6 +65,7 @@ int ebpf_prog_create(const struct ebpf_prog_load *load, struct ebpf_prog **out);
 void ebpf_load_unverified(bool on); /* sys_prog.c */
 
 struct ebpf_log;
+struct ebpf_watch;
 
 /* All that PROG_LOAD says, with handles already resolved to objects (borrowed). */
 struct ebpf_prog_load {
@@ -80,6 +81,7 @@ struct ebpf_prog_load {
     uint32_t mem_size; /* type mem: the least memory that a run will be given */
     bool unverified;   /* tools and tests alone: for the checked interpreter, as it is */
     struct ebpf_log *log;
+    const struct ebpf_watch *watch; /* tools: is told of the verifier's steps; may be NULL */
 };
 
 /* Text for the verifier log buffer of PROG_LOAD: fixed buffer, remembers truncation. */

@@ -100,9 +100,11 @@ static bool keep_now(struct verifier *v, bool compare)
         keep_free(v, kept);
         return false;
     }
-    if (compare)
-        states_add(v, kept);
     regs_forget_precise(v);
+    if (compare) {
+        states_add(v, kept);
+        verifier_tell(v, WALK_KEPT, kept->pc, kept);
+    }
     return true;
 }
 
@@ -121,6 +123,7 @@ static bool seen_before(struct verifier *v, bool *crowded)
         if (kept_includes(v, k, v->now, LIKE_USED)) {
             k->hits++;
             keep_marks(v, k);
+            verifier_tell(v, WALK_PRUNED, k->pc, k);
             return true;
         }
         if (++k->misses > k->hits * 3 + 16)
@@ -237,9 +240,11 @@ static bool meet(struct verifier *v, bool *ended)
     if (info->loop_head) {
         switch (loop_arrive(v)) {
         case ARRIVAL_DONE:
+            verifier_tell(v, WALK_LOOP_CLOSED, v->now->pc, NULL);
             *ended = true;
             return true;
         case ARRIVAL_STARTED:
+            verifier_tell(v, WALK_LOOP_STARTED, v->now->pc, v->path[v->nr_path - 1]);
             return true;
         case ARRIVAL_FAIL:
             return false;
@@ -290,11 +295,11 @@ static bool advance(struct verifier *v, bool *ended)
         return false;
     verifier_record(v);
     v->proof->slots[pc].reached = true;
-    if (v->load->log && v->load->log->level & 3)
-        verifier_log_insn(v);
+    verifier_tell(v, WALK_INSN, pc, NULL);
     if (!step(v, ended))
         return false;
     v->info[pc].explored = true;
+    verifier_tell(v, *ended ? WALK_ENDED : WALK_STEPPED, v->now->pc, NULL);
     return true;
 }
 
@@ -308,6 +313,7 @@ static bool next_branch(struct verifier *v)
         path_cut(v, b.nr_path);
         v->nr_trace = b.nr_trace;
         if (b.loop) {
+            verifier_tell(v, WALK_LOOP_PROVEN, b.state->pc, loop_head(b.loop));
             loop_succeed(v, &b);
             continue;
         }
@@ -318,6 +324,7 @@ static bool next_branch(struct verifier *v)
             possible = branch_take(v);
         else if (b.way == WAY_FINISH)
             possible = callback_finish(v);
+        verifier_tell(v, possible ? WALK_RESUMED : WALK_IMPOSSIBLE, v->now->pc, NULL);
         if (possible)
             return true;
     }
@@ -332,10 +339,13 @@ static void walk(struct verifier *v)
     while (going) {
         bool ended = false;
 
-        if (!advance(v, &ended))
+        if (!advance(v, &ended)) {
             going = loop_fall_back(v);
-        else if (ended)
+            verifier_tell(v, going ? WALK_LOOP_UNDONE : WALK_REJECTED,
+                          going ? v->now->pc : v->err_slot, NULL);
+        } else if (ended) {
             going = next_branch(v);
+        }
     }
 }
 
@@ -371,7 +381,7 @@ static void finish(struct verifier *v)
     last_cost = v->cost;
 }
 
-static void release(struct verifier *v)
+static void release_states(struct verifier *v)
 {
     while (v->nr_branches) {
         struct branch *b = &v->branches[--v->nr_branches];
@@ -382,6 +392,13 @@ static void release(struct verifier *v)
     }
     path_cut(v, 0);
     states_drop_since(v, 0);
+}
+
+static void release(struct verifier *v)
+{
+    release_states(v);
+    log_end(v);
+    past_end(v);
     port_free(v->branches);
     port_free(v->path);
     port_free(v->trace);
@@ -415,33 +432,104 @@ static int allocate(struct verifier *v)
     return v->info && v->now && v->scratch && v->proof->slots ? 0 : -ENOMEM;
 }
 
-/* Proves that a decoded program is safe on every run. 0 and the proof in *out, which the caller
- * frees with ebpf_proof_free; -EACCES, -EINVAL, -E2BIG or -ENOMEM with one sentence in load's log:
- * the rule, the instruction and its line, what the register held, how it came there. flags: enum
- * ebpf_verify_flag. Thread context; takes memory in proportion to the program's paths. */
-int ebpf_verify(const struct ebpf_prog_load *load, const struct ebpf_decoded *decoded,
-                uint32_t flags, struct ebpf_proof *out)
+static struct verifier *create(const struct ebpf_prog_load *load,
+                               const struct ebpf_decoded *decoded, uint32_t flags,
+                               struct ebpf_proof *proof)
 {
     struct verifier *v = port_alloc(sizeof(*v));
-    int err;
 
-    *out = (struct ebpf_proof){.slots = NULL};
+    *proof = (struct ebpf_proof){.slots = NULL};
     if (!v)
-        return -ENOMEM;
+        return NULL;
     v->load = load;
     v->code = decoded;
     v->nr = load->nr_insns;
     v->flags = flags;
     v->context = ebpf_context_get(load->type);
-    v->proof = out;
-    err = allocate(v);
-    if (!err && verifier_flow(v)) {
-        set_entry(v);
-        walk(v);
+    v->proof = proof;
+    v->err = allocate(v);
+    return v;
+}
+
+static void prove(struct verifier *v)
+{
+    if (v->err || !verifier_flow(v))
+        return;
+    set_entry(v);
+    if (v->load->log && (v->load->log->level & v->logged))
+        log_start(v);
+    v->watched = v->watch || v->log || v->past;
+    walk(v);
+}
+
+/* Why the program was rejected. The walk is gone once more, the same way, and this time remembers
+ * what the registers were: that costs nothing where nobody asks, or nothing is wrong. */
+static void explain(struct verifier *v)
+{
+    struct ebpf_proof proof;
+    struct verifier *again;
+
+    release_states(v);
+    again = create(v->load, v->code, v->flags, &proof);
+    if (again) {
+        again->logged = v->load->log->level & LOG_WALK ? 0 : LOG_PATH;
+        past_start(again);
+        prove(again);
     }
-    err = err ? err : v->err;
+    why_write(v, again);
+    if (again) {
+        ebpf_proof_free(&proof);
+        release(again);
+    }
+}
+
+/* At the end of the log: what it cost. Linux: print_verification_stats. */
+static void write_totals(const struct verifier *v, uint64_t ns)
+{
+    struct ebpf_log *log = v->load->log;
+    const char *plus = "stack depth ";
+
+    if (log->level & LOG_STATS) {
+        ebpf_log_write(log, "verification time %lu usec\n", (unsigned long)(ns / 1000));
+        for (uint32_t pc = 0; pc < v->nr; pc++) {
+            if (v->info[pc].function != pc)
+                continue;
+            ebpf_log_write(log, "%s%u", plus, v->info[pc].stack);
+            plus = "+";
+        }
+        ebpf_log_write(log, "\n");
+    }
+    ebpf_log_write(log,
+                   "processed %u insns (limit %u) max_states_per_insn %u total_states %u "
+                   "peak_states %u mark_read %u\n",
+                   v->cost.processed, PROCESSED_MAX, 0u, v->cost.total_states, v->cost.peak_states,
+                   0u);
+}
+
+/* Proves that a decoded program is safe on every run. 0 and the proof in *out, which the caller
+ * frees with ebpf_proof_free; -EACCES, -EINVAL, -E2BIG or -ENOMEM with the reason in load's log:
+ * the instruction and its line, the rule, what the register held, how it came there. flags: enum
+ * ebpf_verify_flag. Thread context; takes memory in proportion to the program's paths. */
+int ebpf_verify(const struct ebpf_prog_load *load, const struct ebpf_decoded *decoded,
+                uint32_t flags, struct ebpf_proof *out)
+{
+    uint64_t ns = port_time_ns();
+    struct verifier *v = create(load, decoded, flags, out);
+    int err;
+
+    if (!v)
+        return -ENOMEM;
+    v->watch = load->watch;
+    v->logged = LOG_WALK;
+    prove(v);
+    ns = port_time_ns() - ns;
+    err = v->err;
     finish(v);
-    verifier_write_log(v);
+    if (load->log && load->log->level && v->info) {
+        if (err)
+            explain(v);
+        write_totals(v, ns);
+    }
     if (err)
         ebpf_proof_free(out);
     release(v);

@@ -19,6 +19,7 @@ bool push_branch(struct verifier *v, const struct state *state, uint32_t pc)
         return false;
     v->branches[v->nr_branches++] =
         (struct branch){.state = kept, .nr_trace = v->nr_trace, .nr_path = v->nr_path};
+    verifier_tell(v, WALK_PUT_ASIDE, pc, NULL);
     return true;
 }
 

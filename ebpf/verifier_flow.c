@@ -148,7 +148,7 @@ static uint32_t helper_reads(const struct ebpf_helper *helper)
 }
 
 /* What an instruction reads and writes of the registers. */
-static void register_use(const struct verifier *v, uint32_t pc, uint32_t *reads, uint32_t *writes)
+void insn_registers(const struct verifier *v, uint32_t pc, uint32_t *reads, uint32_t *writes)
 {
     const struct ebpf_decoded *insn = &v->code[pc];
     uint32_t dst = BIT(insn->dst), src = BIT(insn->src);
@@ -241,7 +241,7 @@ static bool registers_step(struct verifier *v, uint32_t pc)
         live |= v->info[next_of(insn, pc)].live;
     if (jumps(insn))
         live |= v->info[insn->off].live;
-    register_use(v, pc, &reads, &writes);
+    insn_registers(v, pc, &reads, &writes);
     live = (live & ~writes) | reads;
     if (live == v->info[pc].live)
         return false;
@@ -380,7 +380,7 @@ static void follow(struct flow *f, struct copies *c, uint32_t pc)
     bool load, store;
     uint32_t reads, writes, size = size_of(insn, &load, &store);
 
-    register_use(v, pc, &reads, &writes);
+    insn_registers(v, pc, &reads, &writes);
     if (insn->op < OP_MOVSX8_32) {
         follow_arithmetic(c, insn);
     } else if (size) {

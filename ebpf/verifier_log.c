@@ -1,285 +1,311 @@
 /*
- * What the verifier says: the one sentence of a rejection, with the way that led there, and Linux's
- * log levels (1 and 2: instructions with the registers as they were; 4: totals).
+ * Linux's log levels 1 and 2, in the form that kernel 6.1 prints: each instruction under its line
+ * of C, and behind it the registers and slots that it read or wrote. Level 2 is the whole walk;
+ * level 1 is the one path that is rejected: what a path that ended well has written is taken back.
+ *
+ * Ours differ where the walk does: `from` lines also where Linux would not have stopped, states
+ * kept elsewhere ("_w" is what was written since), and loops that are walked once for all trips.
  */
-#include <stdarg.h>
-
 #include "ebpf/base.h"
-#include "ebpf/btf.h"
 #include "ebpf/disasm.h"
 #include "ebpf/port.h"
 #include "ebpf/prog.h"
 #include "ebpf/verifier_state.h"
 
-#define PATH_LINES 6u
+#define COMMENT_AT    40u /* Linux: BPF_LOG_ALIGNMENT, BPF_LOG_MIN_ALIGNMENT */
+#define COMMENT_ALIGN 8u
+#define VALUE_MAX     320u
 
-/* Remembers why; the value is false. */
-bool verifier_reject(struct verifier *v, int err, enum verifier_rule rule, int regno,
-                     const char *fmt, ...)
-{
-    va_list args;
-
-    if (v->err)
-        return false;
-    v->err = err;
-    v->rule = rule;
-    v->blamed = regno;
-    va_start(args, fmt);
-    port_vformat(v->message, sizeof(v->message), fmt, args);
-    va_end(args);
-    return false;
-}
-
-const char *reg_type_name(enum reg_type type)
-{
-    static const char *const names[] = {
-        [REG_NONE] = "?",
-        [REG_SCALAR] = "scalar",
-        [REG_CTX] = "ctx",
-        [REG_STACK] = "fp",
-        [REG_MAP] = "map_ptr",
-        [REG_MAP_VALUE] = "map_value",
-        [REG_MAP_VALUE_OR_NULL] = "map_value_or_null",
-        [REG_MAP_KEY] = "map_key",
-        [REG_PACKET] = "pkt",
-        [REG_PACKET_META] = "pkt_meta",
-        [REG_PACKET_END] = "pkt_end",
-        [REG_RECORD] = "ringbuf_mem",
-        [REG_RECORD_OR_NULL] = "ringbuf_mem_or_null",
-        [REG_FUNC] = "func",
-    };
-
-    return names[type];
-}
-
-/* Text that grows in a fixed buffer. */
-struct text {
-    char *buf;
-    uint32_t size, used;
+struct verifier_log {
+    struct verifier *v;
+    struct ebpf_log *out;
+    bool rewinds;               /* level 1 */
+    uint32_t *starts, nr, room; /* rewinds: where the text of each of the path's steps begins */
+    bool resumed, fresh;        /* the next instruction stands under the whole state */
+    uint32_t from;              /* instruction before the resumed one */
+    const struct bpf_line_info *line;
+    bool open;                        /* an instruction's line waits for its end */
+    uint32_t width;                   /* of the instruction's text */
+    struct frame before;              /* the innermost frame before the instruction */
+    uint16_t written[ISA_FRAMES_MAX]; /* since a state was kept */
+    uint64_t written_slots[ISA_FRAMES_MAX];
 };
 
-static void put(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static void put(struct text *t, const char *fmt, ...)
-{
-    va_list args;
-    int n;
-
-    va_start(args, fmt);
-    n = port_vformat(t->buf + t->used, t->size - t->used, fmt, args);
-    va_end(args);
-    if (n > 0)
-        t->used = t->used + (uint32_t)n < t->size ? t->used + (uint32_t)n : t->size - 1;
-}
-
-static void put_bounds(struct text *t, const struct scalar *n)
-{
-    const char *comma = "";
-
-    if (n->smin != INT64_MIN)
-        put(t, "%ssmin=%ld", comma, (long)n->smin), comma = ",";
-    if (n->smax != INT64_MAX)
-        put(t, "%ssmax=%ld", comma, (long)n->smax), comma = ",";
-    if (n->umin != 0)
-        put(t, "%sumin=%lu", comma, (unsigned long)n->umin), comma = ",";
-    if (n->umax != UINT64_MAX)
-        put(t, "%sumax=%lu", comma, (unsigned long)n->umax), comma = ",";
-    if (n->smin32 != INT32_MIN && n->smin32 != n->smin)
-        put(t, "%ssmin32=%d", comma, n->smin32), comma = ",";
-    if (n->smax32 != INT32_MAX && n->smax32 != n->smax)
-        put(t, "%ssmax32=%d", comma, n->smax32), comma = ",";
-    if (n->umin32 != 0 && n->umin32 != n->umin)
-        put(t, "%sumin32=%u", comma, n->umin32), comma = ",";
-    if (n->umax32 != UINT32_MAX && n->umax32 != n->umax)
-        put(t, "%sumax32=%u", comma, n->umax32), comma = ",";
-    if (n->bits.mask != UINT64_MAX)
-        put(t, "%svar_off=(0x%lx; 0x%lx)", comma, (unsigned long)n->bits.value,
-            (unsigned long)n->bits.mask);
-}
-
-/* As Linux's print_reg_state. */
-void reg_print(const struct reg *reg, char *out, uint32_t size)
-{
-    struct text t = {out, size, 0};
-
-    out[0] = 0;
-    if (reg->type == REG_SCALAR && scalar_is_const(&reg->n)) {
-        put(&t, "%s%ld", reg->precise ? "P" : "", (long)reg->n.smin);
-        return;
-    }
-    put(&t, "%s%s(", reg->type == REG_SCALAR && reg->precise ? "P" : "",
-        reg_type_name((enum reg_type)reg->type));
-    if (reg->id)
-        put(&t, "id=%u,", reg->id & ~ID_LOOP);
-    if (reg->type != REG_SCALAR)
-        put(&t, "off=%ld,", (long)reg->off);
-    if (reg->type == REG_PACKET || reg->type == REG_PACKET_META)
-        put(&t, "r=%ld,", (long)reg->range);
-    if (reg->type == REG_RECORD || reg->type == REG_RECORD_OR_NULL)
-        put(&t, "ref_obj_id=%u,sz=%lu,", reg->ref, (unsigned long)reg->size);
-    if (!scalar_is_const(&reg->n))
-        put_bounds(&t, &reg->n);
-    if (t.used && out[t.used - 1] == ',')
-        out[--t.used] = 0;
-    if (out[t.used - 1] == '(')
-        out[--t.used] = 0;
-    else
-        put(&t, ")");
-}
-
-/* ---- source lines -------------------------------------------------------------------------------
+/* ---- states -------------------------------------------------------------------------------------
  */
 
-static const struct bpf_line_info *line_of(const struct verifier *v, uint32_t pc)
+static void put_cells(struct verifier_log *l, uint32_t frame, uint32_t regs, uint64_t slots)
 {
-    const struct bpf_line_info *lines = v->load->line_info, *found = NULL;
+    const struct state *s = l->v->now;
+    const struct frame *f = &s->frames[frame];
+    char value[VALUE_MAX];
 
-    for (uint32_t i = 0; i < v->load->nr_line_info && lines[i].insn_off <= pc; i++)
-        found = &lines[i];
-    return v->load->btf ? found : NULL;
+    if (frame)
+        ebpf_log_write(l->out, " frame%u:", frame);
+    for (unsigned r = 0; r < ISA_REGISTERS; r++) {
+        if (!(regs >> r & 1) || f->regs[r].type == REG_NONE)
+            continue;
+        reg_print(&f->regs[r], value, sizeof(value));
+        ebpf_log_write(l->out, " R%u%s=%s", r, l->written[frame] >> r & 1 ? "_w" : "", value);
+    }
+    for (uint32_t i = 0; i < f->nr_slots; i++) {
+        if (!(slots >> i & 1) || !slot_print(&f->slots[i], value, sizeof(value)))
+            continue;
+        ebpf_log_write(l->out, " fp-%u%s=%s", 8 * (i + 1),
+                       l->written_slots[frame] >> i & 1 ? "_w" : "", value);
+    }
+    for (uint32_t i = 0; i < s->nr_refs; i++)
+        ebpf_log_write(l->out, "%s%u", i ? "," : " refs=", s->refs[i].id);
+    ebpf_log_write(l->out, "\n");
 }
 
-static void put_line(const struct verifier *v, uint32_t pc, const char *indent)
+static void put_all(struct verifier_log *l, uint32_t frame)
 {
-    const struct bpf_line_info *line = line_of(v, pc);
-    const char *text;
+    put_cells(l, frame, UINT32_MAX, UINT64_MAX);
+}
 
-    if (!line)
+static bool slot_differs(const struct slot *a, const struct slot *b)
+{
+    return __builtin_memcmp(a->bytes, b->bytes, sizeof(a->bytes)) != 0 || a->size != b->size ||
+           (a->size && reg_differs(&a->spill, &b->spill));
+}
+
+/* Slots of the innermost frame that the instruction stored to or changed; those that were stored
+ * whole go to *whole. */
+static uint64_t touched_slots(const struct verifier_log *l, const struct ebpf_decoded *insn,
+                              uint64_t *whole)
+{
+    const struct frame *f = frame_now(l->v), *before = &l->before;
+    const struct reg *base = &before->regs[insn->dst];
+    bool store = insn->op >= OP_LDX_B && insn->op <= OP_ST_DW && (insn->op - OP_LDX_B) % 3 != 0;
+    int64_t off = base->off + insn->off;
+    uint64_t touched = 0;
+
+    for (uint32_t i = 0; i < f->nr_slots; i++)
+        if (i >= before->nr_slots || slot_differs(&f->slots[i], &before->slots[i]))
+            touched |= UINT64_C(1) << i;
+    if (store && base->type == REG_STACK && base->frame == l->v->now->depth &&
+        scalar_is_const(&base->n) && off < 0 && off >= -(int64_t)ISA_STACK_SIZE)
+        touched |= UINT64_C(1) << (-off - 1) / 8;
+    *whole = store && insn->op >= OP_LDX_DW ? touched : 0;
+    return touched;
+}
+
+/* ---- instructions -------------------------------------------------------------------------------
+ */
+
+static void end_line(struct verifier_log *l)
+{
+    if (l->open)
+        ebpf_log_write(l->out, "\n");
+    l->open = false;
+}
+
+/* Level 1: takes back what stands behind the first `length` steps of the path. */
+static void rewind_to(struct verifier_log *l, uint32_t length)
+{
+    if (!l->rewinds || length >= l->nr)
         return;
-    text = ebpf_btf_name(v->load->btf, line->line_off);
-    while (*text == ' ' || *text == '\t')
-        text++;
-    ebpf_log_write(v->load->log, "%s; %s @ %s:%u\n", indent, text,
-                   ebpf_btf_name(v->load->btf, line->file_name_off),
-                   BPF_LINE_INFO_LINE_NUM(line->line_col));
+    l->nr = length;
+    l->out->used = l->starts[length];
+    l->out->truncated = false;
+    l->out->buf[l->out->used] = 0;
+    l->open = false;
+    l->line = NULL;
 }
 
-static void put_insn(const struct verifier *v, uint32_t pc, const char *indent)
+static void note_start(struct verifier_log *l, uint32_t length)
 {
+    if (!l->rewinds ||
+        !verifier_grow(l->v, (void **)&l->starts, &l->room, length + 1, sizeof(l->starts[0])))
+        return;
+    l->starts[length] = l->out->used;
+    l->nr = length + 1;
+}
+
+static void put_insn(struct verifier_log *l, uint32_t pc)
+{
+    const struct bpf_line_info *line = line_of(l->v, pc);
     char text[DISASM_MAX];
 
-    ebpf_disasm(&v->load->insns[pc], v->nr - pc, text, sizeof(text));
-    ebpf_log_write(v->load->log, "%s%u: %s\n", indent, pc, text);
+    if (l->resumed)
+        ebpf_log_write(l->out, "\nfrom %u to %u:", l->from, pc);
+    else if (l->fresh)
+        ebpf_log_write(l->out, "%u:", pc);
+    if (l->resumed || l->fresh)
+        put_all(l, l->v->now->depth);
+    l->resumed = l->fresh = false;
+    if (line && line != l->line)
+        ebpf_log_write(l->out, "; %s\n", line_text(l->v, line));
+    l->line = line;
+    insn_print(l->v, pc, text);
+    l->width = l->out->used;
+    ebpf_log_write(l->out, "%u: %s", pc, text);
+    l->width = l->out->used - l->width;
+    l->open = true;
+    l->before.nr_slots = frame_now(l->v)->nr_slots;
+    __builtin_memcpy(l->before.regs, frame_now(l->v)->regs, sizeof(l->before.regs));
+    __builtin_memcpy(l->before.slots, frame_now(l->v)->slots,
+                     l->before.nr_slots * sizeof(l->before.slots[0]));
 }
 
-/* Level 1 and 2: the instruction that is about to execute, and what the registers hold. */
-void verifier_log_insn(struct verifier *v)
+/* Behind the instruction, what it read and wrote. */
+static void put_comment(struct verifier_log *l, uint32_t pc)
 {
-    char text[DISASM_MAX], held[256];
-    uint32_t pc = v->now->pc;
-    const struct frame *f = frame_now(v);
+    const struct frame *f = frame_now(l->v);
+    uint32_t frame = l->v->now->depth, reads, writes, at = l->width + COMMENT_ALIGN / 2;
+    uint64_t whole, slots = touched_slots(l, &l->v->code[pc], &whole);
 
-    if (v->load->log->level & 2) {
-        ebpf_log_write(v->load->log, "%u:", pc);
-        for (unsigned r = 0; r < ISA_REGISTERS; r++) {
-            if (f->regs[r].type == REG_NONE)
-                continue;
-            reg_print(&f->regs[r], held, sizeof(held));
-            ebpf_log_write(v->load->log, " R%u=%s", r, held);
-        }
-        ebpf_log_write(v->load->log, "\n");
-    } else if (v->info[pc].explored) {
+    insn_registers(l->v, pc, &reads, &writes);
+    l->written[frame] |= (uint16_t)writes;
+    l->written_slots[frame] |= whole;
+    for (unsigned r = 0; r < ISA_REGISTERS; r++)
+        if (reg_differs(&f->regs[r], &l->before.regs[r]))
+            reads |= 1u << r;
+    if (!(reads | writes) && !slots)
+        return;
+    at = at < COMMENT_AT ? COMMENT_AT : (at + COMMENT_ALIGN - 1) / COMMENT_ALIGN * COMMENT_ALIGN;
+    for (at -= l->width + 2; at > 0; at--)
+        ebpf_log_write(l->out, " ");
+    ebpf_log_write(l->out, " ;");
+    put_cells(l, frame, reads | writes, slots);
+    l->open = false;
+}
+
+static void put_step(struct verifier_log *l, uint32_t next)
+{
+    uint32_t depth = l->v->now->depth, pc = TRACE_PC(l->v->trace[l->v->nr_trace - 1]);
+
+    switch (l->v->code[pc].op) {
+    case OP_CALL_LOCAL:
+        l->written[depth] = l->written[depth - 1] & 0x3e;
+        l->written_slots[depth] = 0;
+        l->written[depth - 1] |= 0x3f;
+        ebpf_log_write(l->out, "\ncaller:\n");
+        put_all(l, depth - 1);
+        ebpf_log_write(l->out, "callee:\n");
+        put_all(l, depth);
+        l->fresh = true;
+        break;
+    case OP_EXIT:
+        ebpf_log_write(l->out, "\nreturning from callee:\n");
+        put_all(l, depth + 1);
+        ebpf_log_write(l->out, "to caller at %u:\n", next);
+        put_all(l, depth);
+        l->resumed = true;
+        l->from = pc;
+        break;
+    default:
+        put_comment(l, pc);
+        end_line(l);
         return;
     }
-    ebpf_disasm(&v->load->insns[pc], v->nr - pc, text, sizeof(text));
-    ebpf_log_write(v->load->log, "%u: %s\n", pc, text);
+    l->open = false;
 }
 
-/* ---- the causal path ----------------------------------------------------------------------------
+static void put_safe(struct verifier_log *l, uint32_t pc, const char *why)
+{
+    if (l->resumed)
+        ebpf_log_write(l->out, "\nfrom %u to %u: safe%s\n", l->from, pc, why);
+    else
+        ebpf_log_write(l->out, "%u: safe%s\n", pc, why);
+}
+
+static void forget_written(struct verifier_log *l)
+{
+    __builtin_memset(l->written, 0, sizeof(l->written));
+    __builtin_memset(l->written_slots, 0, sizeof(l->written_slots));
+}
+
+static void resume(struct verifier_log *l)
+{
+    l->resumed = l->v->nr_trace > 0;
+    l->fresh = true;
+    l->from = l->resumed ? TRACE_PC(l->v->trace[l->v->nr_trace - 1]) : 0;
+    forget_written(l);
+}
+
+/* ---- events -------------------------------------------------------------------------------------
  */
 
-static bool writes(const struct ebpf_decoded *insn, unsigned reg)
+void log_see(struct verifier_log *l, const struct ebpf_walk *walk)
 {
-    if (insn->op >= OP_CALL_HELPER && insn->op <= OP_TAIL_CALL)
-        return reg <= 5;
-    if (insn->op >= OP_JEQ64_K && insn->op <= OP_JSLE32_X)
-        return false;
-    return insn->dst == reg &&
-           !(insn->op >= OP_LDX_B && insn->op <= OP_ST_DW && (insn->op - OP_LDX_B) % 3 != 0);
-}
-
-static bool compares(const struct ebpf_decoded *insn, unsigned reg)
-{
-    return insn->op >= OP_JEQ64_K && insn->op <= OP_JSLE32_X &&
-           (insn->dst == reg || ((insn->op - OP_JEQ64_K) % 2 == 1 && insn->src == reg));
-}
-
-/* How the register came to hold what it did: what wrote it, from what, and the branches on it. */
-static void put_causes(const struct verifier *v, int reg)
-{
-    uint32_t at = v->nr_trace ? v->nr_trace - 1 : 0, found[PATH_LINES], nr = 0;
-
-    while (at-- > 0 && nr < PATH_LINES && reg >= 0) {
-        uint32_t pc = TRACE_PC(v->trace[at]);
-        const struct ebpf_decoded *insn = &v->code[pc];
-
-        if (insn->op == OP_CALL_LOCAL || insn->op == OP_EXIT)
-            break;
-        if (compares(insn, (unsigned)reg)) {
-            found[nr++] = pc;
-        } else if (writes(insn, (unsigned)reg)) {
-            found[nr++] = pc;
-            if (insn->op == OP_MOV64_X || insn->op == OP_MOV32_X)
-                reg = insn->src;
-            else if (insn->op >= OP_MOV64_K && insn->op <= OP_MOV32_X)
-                break;
-            else if (insn->op >= OP_JEQ64_K)
-                break;
-        }
+    if (walk->event != WALK_REJECTED)
+        rewind_to(l, walk->length);
+    switch (walk->event) {
+    case WALK_INSN:
+        note_start(l, walk->length);
+        put_insn(l, walk->pc);
+        break;
+    case WALK_STEPPED:
+        put_step(l, walk->pc);
+        break;
+    case WALK_KEPT:
+        forget_written(l);
+        break;
+    case WALK_PRUNED:
+        put_safe(l, walk->pc, "");
+        break;
+    case WALK_LOOP_CLOSED:
+        put_safe(l, walk->pc, ", one more trip of the loop");
+        break;
+    case WALK_LOOP_STARTED:
+        if (walk->trips)
+            ebpf_log_write(l->out, "%u: loop, one state for all of at most %lu trips\n", walk->pc,
+                           (unsigned long)walk->trips);
+        else
+            ebpf_log_write(l->out, "%u: loop, one state for all trips\n", walk->pc);
+        l->resumed = false;
+        l->fresh = true;
+        forget_written(l);
+        break;
+    case WALK_LOOP_UNDONE:
+        end_line(l);
+        ebpf_log_write(l->out, "%u: loop, not so: %s\n", walk->pc, walk->why);
+        resume(l);
+        break;
+    case WALK_RESUMED:
+        resume(l);
+        break;
+    case WALK_ENDED:
+    case WALK_REJECTED:
+        end_line(l);
+        break;
+    case WALK_PUT_ASIDE:
+    case WALK_IMPOSSIBLE:
+    case WALK_LOOP_PROVEN:
+        break;
     }
-    if (nr)
-        ebpf_log_write(v->load->log, "how it came to be so:\n");
-    while (nr-- > 0) {
-        put_line(v, found[nr], "  ");
-        put_insn(v, found[nr], "  ");
-    }
 }
 
-static const struct {
-    const char *rule, *hint;
-} rules[] = {
-#define RULE(NAME, rule, hint) {rule, hint},
-#include "ebpf/verifier_rules.def"
-};
-
-static void put_rule(struct verifier *v)
+/* Level 2: which functions there are. */
+static void put_functions(struct verifier_log *l)
 {
-    ebpf_log_write(v->load->log, "rule: %s\nhint: %s\n", rules[v->rule].rule, rules[v->rule].hint);
+    uint32_t nr = 0;
+
+    for (uint32_t pc = 0; pc < l->v->nr; pc++)
+        if (l->v->info[pc].function == pc)
+            ebpf_log_write(l->out, "func#%u @%u\n", nr++, pc);
 }
 
-static void put_rejection(struct verifier *v)
+/* Begins a log of level 1 or 2 of a walk that is about to begin. Without memory there is none. */
+void log_start(struct verifier *v)
 {
-    char held[256];
-    int reg = v->blamed;
-
-    put_line(v, v->err_slot, "");
-    put_insn(v, v->err_slot, "");
-    ebpf_log_write(v->load->log, "insn %u: %s\n", v->err_slot, v->message);
-    put_rule(v);
-    if (reg == NO_REG)
+    v->log = port_alloc(sizeof(*v->log));
+    if (!v->log)
         return;
-    if (reg_now(v, (unsigned)reg)->type != REG_NONE) {
-        reg_print(reg_now(v, (unsigned)reg), held, sizeof(held));
-        ebpf_log_write(v->load->log, "R%d=%s\n", reg, held);
-    }
-    put_causes(v, reg);
+    v->log->v = v;
+    v->log->out = v->load->log;
+    v->log->rewinds = !(v->load->log->level & 2);
+    v->log->fresh = true;
+    if (!v->log->rewinds)
+        put_functions(v->log);
 }
 
-/* At the end: why the program was rejected, or what it cost. */
-void verifier_write_log(struct verifier *v)
+void log_end(struct verifier *v)
 {
-    if (!v->load->log)
-        return;
-    if (v->err == -E2BIG && v->first_err) {
-        /* Trip by trip did not end; what the loop as a whole was refused for says more. */
-        ebpf_log_write(v->load->log, "insn %u, for all trips of its loop: %s\n", v->first_slot,
-                       v->first_message);
-    }
-    if (v->err)
-        put_rejection(v);
-    ebpf_log_write(v->load->log,
-                   "processed %u insns (limit %u) max_states_per_insn %u total_states %u "
-                   "peak_states %u mark_read %u\n",
-                   v->cost.processed, PROCESSED_MAX, 0u, v->cost.total_states, v->cost.peak_states,
-                   0u);
+    if (v->log)
+        port_free(v->log->starts);
+    port_free(v->log);
+    v->log = NULL;
 }

@@ -792,3 +792,15 @@ void loop_free(struct verifier *v, struct loop *loop)
 {
     verifier_free(v, loop, sizeof(*loop));
 }
+
+/* The state that stands for all trips. */
+struct kept *loop_head(const struct loop *loop)
+{
+    return loop->head;
+}
+
+/* The most trips there can be; 0: only may_goto bounds them. */
+uint64_t loop_trips(const struct loop *loop)
+{
+    return loop->endless ? 0 : loop->last + 1;
+}

@@ -71,8 +71,9 @@ static void leave_frame(struct cells *cells, uint32_t *frame)
     --*frame;
 }
 
-/* Turns what matters after an instruction into what matters before it. */
-static void undo(struct verifier *v, uint32_t entry, struct cells *cells, uint32_t *frame)
+/* Turns what matters after an instruction into what matters before it. *frame: the innermost one,
+ * likewise. */
+void trace_undo(struct verifier *v, uint32_t entry, struct cells *cells, uint32_t *frame)
 {
     const struct ebpf_decoded *insn = &v->code[TRACE_PC(entry)];
     uint16_t *regs = &cells->regs[*frame];
@@ -169,7 +170,7 @@ static void walk_back(struct verifier *v, struct cells *cells, uint32_t at)
             mark_kept(v->path[--kept], cells);
         if (at == 0 || !any(cells))
             return;
-        undo(v, v->trace[--at], cells, &frame);
+        trace_undo(v, v->trace[--at], cells, &frame);
     }
 }
 

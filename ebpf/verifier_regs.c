@@ -94,3 +94,10 @@ int reg_number(struct verifier *v, const struct reg *reg)
             return (int)r;
     return NO_REG;
 }
+
+/* Do they say something else of what the register holds? */
+bool reg_differs(const struct reg *a, const struct reg *b)
+{
+    return a->type != b->type || a->id != b->id || a->off != b->off || a->size != b->size ||
+           a->ref != b->ref || __builtin_memcmp(&a->n, &b->n, sizeof(a->n)) != 0;
+}

@@ -17,11 +17,17 @@ static unsigned byte_at(int64_t off)
     return (unsigned)((uint64_t)off & 7);
 }
 
-static bool use_slots(struct frame *f, int64_t off)
+static void use_slots(struct verifier *v, unsigned frame, int64_t off)
 {
+    struct state *s = v->now;
+    struct frame *f = &s->frames[frame];
+    uint32_t pc = frame == s->depth ? s->pc : s->frames[frame + 1].call_slot;
+    uint16_t *stack = &v->info[v->info[pc].function].stack;
+
     for (unsigned need = slot_at(off) + 1; f->nr_slots < need; f->nr_slots++)
         f->slots[f->nr_slots] = (struct slot){.size = 0};
-    return true;
+    if (f->nr_slots * 8 > *stack)
+        *stack = (uint16_t)(f->nr_slots * 8);
 }
 
 /* Bounds of an access at base + off: *low and *high are the lowest and highest place where it can
@@ -44,7 +50,7 @@ static bool bounds(struct verifier *v, const struct reg *base, int64_t off, uint
                                "must be between -%u and 0",
                                (long)*low, (long)(*high + (int64_t)size), ISA_STACK_SIZE);
     if (size)
-        use_slots(&v->now->frames[base->frame], *low);
+        use_slots(v, base->frame, *low);
     return true;
 }
 

@@ -19,9 +19,12 @@
 #include "ebpf/scalar.h"
 #include "ebpf/verifier.h"
 
+struct bpf_line_info;
 struct ebpf_context;
 struct ebpf_helper;
 struct ebpf_map;
+struct verifier_log;
+struct verifier_past;
 
 #define SLOTS           (ISA_STACK_SIZE / 8)
 #define REFS_MAX        16u
@@ -31,6 +34,11 @@ struct ebpf_map;
 #define PACKET_OFF_MAX  0xffff    /* Linux: MAX_PACKET_OFF */
 #define RECORD_SIZE_MAX 4096u     /* of a tracepoint: known at attach, which looks again */
 #define MESSAGE_MAX     640u
+
+/* Bits of the log's level (Linux: BPF_LOG_LEVEL1, BPF_LOG_LEVEL2, BPF_LOG_STATS). */
+#define LOG_PATH  1u
+#define LOG_WALK  2u
+#define LOG_STATS 4u
 
 enum reg_type {
     REG_NONE, /* never written, or forgotten */
@@ -147,6 +155,7 @@ struct branch {
 
 /* For each slot of the program: what the passes before the walk found. */
 struct insn_info {
+    uint16_t stack;        /* function's first slot: bytes of its frame that are used */
     uint16_t live;         /* registers that may be read from here on before they are written */
     bool merge : 1;        /* paths meet here */
     bool loop_head : 1;    /* a jump from further on leads here */
@@ -172,6 +181,11 @@ struct verifier {
     const struct ebpf_prog_load *load;
     const struct ebpf_decoded *code;
     uint32_t nr, flags;
+    uint32_t logged;            /* LOG_PATH or LOG_WALK, if such a log is asked for */
+    bool watched;               /* somebody is told of each step: */
+    struct verifier_log *log;   /* levels 1 and 2 */
+    struct verifier_past *past; /* what the registers were along the path, to say why */
+    const struct ebpf_watch *watch;
     const struct ebpf_context *context;
     struct insn_info *info;
     struct ebpf_proof *proof;
@@ -224,6 +238,18 @@ static inline struct reg *reg_now(struct verifier *v, unsigned reg)
     return &frame_now(v)->regs[reg];
 }
 
+/* ---- verifier_watch.c: tells whoever watches; a branch that is not taken when nobody does. pc and
+ * kept: what the event is about (struct ebpf_walk). */
+void verifier_watched(struct verifier *v, enum ebpf_walk_event event, uint32_t pc,
+                      const struct kept *kept);
+
+static inline void verifier_tell(struct verifier *v, enum ebpf_walk_event event, uint32_t pc,
+                                 const struct kept *kept)
+{
+    if (__builtin_expect(v->watched, 0))
+        verifier_watched(v, event, pc, kept);
+}
+
 /* Tests built with EBPF_EMBED keep what is known at each step (tests/unit/embed.c). */
 #ifdef EBPF_EMBED
 void verifier_record(struct verifier *v);
@@ -234,17 +260,32 @@ static inline void verifier_record(struct verifier *v)
 }
 #endif
 
-/* ---- verifier_log.c */
-/* Says why; always false. regno: the register of the innermost frame that is to blame. */
+/* ---- verifier_why.c. Says why; always false. regno: the register of the innermost frame that is
+ * to blame. */
 bool verifier_reject(struct verifier *v, int err, enum verifier_rule rule, int regno,
                      const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+void why_write(struct verifier *v, struct verifier *again);
+void past_start(struct verifier *v);
+void past_end(struct verifier *v);
+void past_see(struct verifier_past *past, const struct ebpf_walk *walk);
+
+/* ---- verifier_text.c */
 const char *reg_type_name(enum reg_type type);
 void reg_print(const struct reg *reg, char *out, uint32_t size);
-void verifier_write_log(struct verifier *v);
-void verifier_log_insn(struct verifier *v);
+bool slot_print(const struct slot *slot, char *out, uint32_t size);
+void insn_print(const struct verifier *v, uint32_t pc, char *out);
+const struct bpf_line_info *line_of(const struct verifier *v, uint32_t pc);
+const char *line_text(const struct verifier *v, const struct bpf_line_info *line);
+const char *line_file(const struct verifier *v, const struct bpf_line_info *line);
+
+/* ---- verifier_log.c */
+void log_start(struct verifier *v);
+void log_end(struct verifier *v);
+void log_see(struct verifier_log *log, const struct ebpf_walk *walk);
 
 /* ---- verifier_flow.c */
 bool verifier_flow(struct verifier *v);
+void insn_registers(const struct verifier *v, uint32_t pc, uint32_t *reads, uint32_t *writes);
 
 /* ---- verifier_keep.c */
 void *verifier_alloc(struct verifier *v, uint64_t size);
@@ -268,6 +309,7 @@ void add_range(struct reg *reg, const struct scalar *n);
 bool regs_sync_link(struct verifier *v, const struct reg *known);
 void regs_forget_precise(struct verifier *v);
 int reg_number(struct verifier *v, const struct reg *reg);
+bool reg_differs(const struct reg *a, const struct reg *b);
 typedef bool (*reg_visitor)(struct verifier *v, struct reg *reg, void *arg);
 bool regs_visit(struct verifier *v, reg_visitor visit, void *arg);
 
@@ -288,6 +330,7 @@ bool precise_reg(struct verifier *v, unsigned reg);
 bool precise_slot(struct verifier *v, unsigned frame, unsigned slot);
 void precise_condition(struct verifier *v, const struct ebpf_decoded *insn);
 void precise_cells(struct verifier *v, struct cells cells);
+void trace_undo(struct verifier *v, uint32_t entry, struct cells *cells, uint32_t *frame);
 
 /* ---- verifier_stack.c, verifier_memory.c */
 bool stack_read(struct verifier *v, const struct reg *base, int64_t off, uint32_t size,
@@ -345,6 +388,8 @@ enum arrival loop_arrive(struct verifier *v);
 bool loop_fall_back(struct verifier *v);
 void loop_succeed(struct verifier *v, struct branch *branch);
 void loop_free(struct verifier *v, struct loop *loop);
+struct kept *loop_head(const struct loop *loop);
+uint64_t loop_trips(const struct loop *loop);
 
 /* ---- verifier.c */
 void states_add(struct verifier *v, struct kept *kept);
