@@ -40,7 +40,7 @@ static bool check_movable(struct verifier *v, const struct reg *ptr, unsigned re
     if (n->smin == INT64_MIN)
         return verifier_reject(v, -EACCES, RULE_POINTER_RANGE, by_regno,
                                "math between %s pointer and register with unbounded min value is "
-                               "not allowed; bound it first",
+                               "not allowed",
                                reg_type_name((enum reg_type)ptr->type));
     if (n->smin < -OFFSET_MAX || n->smin > OFFSET_MAX)
         return verifier_reject(v, -EACCES, RULE_POINTER_RANGE, by_regno,

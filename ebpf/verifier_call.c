@@ -61,9 +61,8 @@ bool exit_step(struct verifier *v, bool *ended)
     if (s->depth == 0) {
         if (s->nr_refs)
             return verifier_reject(v, -EINVAL, RULE_REFERENCE, NO_REG,
-                                   "Unreleased reference id=%u alloc_insn=%u: submit or discard "
-                                   "what was reserved there on every path",
-                                   s->refs[0].id, s->refs[0].slot);
+                                   "Unreleased reference id=%u alloc_insn=%u", s->refs[0].id,
+                                   s->refs[0].slot);
         if (r0->type == REG_NONE)
             return verifier_reject(v, -EACCES, RULE_NO_RESULT, 0,
                                    "R0 !read_ok: the program ends without a return value on this "

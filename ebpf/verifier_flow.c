@@ -86,7 +86,7 @@ static bool check_reachable(struct flow *f, uint32_t *stack)
         if (!v->info[pc].explored && v->code[pc].op != OP_LD_IMM64_HIGH)
             return verifier_reject(v, -EINVAL, RULE_UNREACHABLE, NO_REG,
                                    "unreachable insn %u: no path from the program's start leads "
-                                   "here; take it out",
+                                   "here",
                                    pc);
     }
     return true;

@@ -24,6 +24,7 @@ struct verifier_log {
     bool resumed, fresh;        /* the next instruction stands under the whole state */
     uint32_t from;              /* instruction before the resumed one */
     const struct bpf_line_info *line;
+    uint32_t depth;                   /* before the instruction */
     bool open;                        /* an instruction's line waits for its end */
     uint32_t width;                   /* of the instruction's text */
     struct frame before;              /* the innermost frame before the instruction */
@@ -143,6 +144,7 @@ static void put_insn(struct verifier_log *l, uint32_t pc)
     ebpf_log_write(l->out, "%u: %s", pc, text);
     l->width = l->out->used - l->width;
     l->open = true;
+    l->depth = l->v->now->depth;
     l->before.nr_slots = frame_now(l->v)->nr_slots;
     __builtin_memcpy(l->before.regs, frame_now(l->v)->regs, sizeof(l->before.regs));
     __builtin_memcpy(l->before.slots, frame_now(l->v)->slots,
@@ -153,7 +155,7 @@ static void put_insn(struct verifier_log *l, uint32_t pc)
 static void put_comment(struct verifier_log *l, uint32_t pc)
 {
     const struct frame *f = frame_now(l->v);
-    uint32_t frame = l->v->now->depth, reads, writes, at = l->width + COMMENT_ALIGN / 2;
+    uint32_t frame = l->v->now->depth, reads, writes, at = l->width + 1 + COMMENT_ALIGN / 2;
     uint64_t whole, slots = touched_slots(l, &l->v->code[pc], &whole);
 
     insn_registers(l->v, pc, &reads, &writes);
@@ -165,7 +167,7 @@ static void put_comment(struct verifier_log *l, uint32_t pc)
     if (!(reads | writes) && !slots)
         return;
     at = at < COMMENT_AT ? COMMENT_AT : (at + COMMENT_ALIGN - 1) / COMMENT_ALIGN * COMMENT_ALIGN;
-    for (at -= l->width + 2; at > 0; at--)
+    for (at -= l->width + 3; at > 0; at--)
         ebpf_log_write(l->out, " ");
     ebpf_log_write(l->out, " ;");
     put_cells(l, frame, reads | writes, slots);
@@ -176,8 +178,7 @@ static void put_step(struct verifier_log *l, uint32_t next)
 {
     uint32_t depth = l->v->now->depth, pc = TRACE_PC(l->v->trace[l->v->nr_trace - 1]);
 
-    switch (l->v->code[pc].op) {
-    case OP_CALL_LOCAL:
+    if (depth > l->depth) {
         l->written[depth] = l->written[depth - 1] & 0x3e;
         l->written_slots[depth] = 0;
         l->written[depth - 1] |= 0x3f;
@@ -186,19 +187,16 @@ static void put_step(struct verifier_log *l, uint32_t next)
         ebpf_log_write(l->out, "callee:\n");
         put_all(l, depth);
         l->fresh = true;
-        break;
-    case OP_EXIT:
+    } else if (depth < l->depth) {
         ebpf_log_write(l->out, "\nreturning from callee:\n");
         put_all(l, depth + 1);
         ebpf_log_write(l->out, "to caller at %u:\n", next);
         put_all(l, depth);
         l->resumed = true;
         l->from = pc;
-        break;
-    default:
+    } else {
         put_comment(l, pc);
         end_line(l);
-        return;
     }
     l->open = false;
 }

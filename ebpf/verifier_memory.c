@@ -68,7 +68,7 @@ static bool check_low(struct verifier *v, const struct access *a, const char *wh
     if (n->smin < 0 && (n->smin == INT64_MIN || a->base->off + a->off + n->smin < 0))
         return verifier_reject(v, -EACCES, RULE_NEGATIVE, (int)a->regno,
                                "R%u min value is negative: the access to %s may begin %ld bytes "
-                               "before it; use an unsigned index, or do a check (index >= 0)",
+                               "before it",
                                a->regno, what, (long)-(a->base->off + a->off + n->smin));
     return true;
 }
@@ -108,8 +108,7 @@ static bool check_inside(struct verifier *v, const struct access *a, uint64_t li
     if ((uint64_t)at + n->umax + a->size > limit)
         return verifier_reject(v, -EACCES, RULE_VALUE_BOUNDS, (int)a->regno,
                                "invalid access to %s, %s=%lu off=%ld size=%lu: R%u max value is "
-                               "outside of the allowed memory range; check the index against the "
-                               "size before using it",
+                               "outside of the allowed memory range",
                                what, size_name(a->base), (unsigned long)limit,
                                (long)(at + (int64_t)n->umax), (unsigned long)a->size, a->regno);
     return true;
@@ -124,8 +123,7 @@ static bool check_packet(struct verifier *v, const struct access *a)
     if (at < 0 || (a->size && at + (int64_t)a->size > a->base->range))
         return verifier_reject(v, -EACCES, RULE_PACKET_BOUNDS, (int)a->regno,
                                "invalid access to packet, off=%ld size=%lu, R%u(id=%u,off=%ld,"
-                               "r=%ld): R%u offset is outside of the packet; compare it with "
-                               "data_end first",
+                               "r=%ld): R%u offset is outside of the packet",
                                (long)at, (unsigned long)a->size, a->regno, a->base->id,
                                (long)a->base->off, (long)a->base->range, a->regno);
     return true;
@@ -170,11 +168,8 @@ static bool bad_base(struct verifier *v, const struct access *a)
                                "R%u !read_ok: it was never written on this path", a->regno);
     return verifier_reject(
         v, -EACCES, is_or_null((enum reg_type)base->type) ? RULE_MAYBE_NULL : RULE_NOT_POINTER,
-        (int)a->regno, "R%u invalid mem access '%s': %s", a->regno,
-        reg_type_name((enum reg_type)base->type),
-        is_or_null((enum reg_type)base->type) ? "compare it with NULL first"
-        : base->type == REG_SCALAR            ? "it is a number, not a pointer"
-                                              : "this pointer cannot be dereferenced");
+        (int)a->regno, "R%u invalid mem access '%s'", a->regno,
+        reg_type_name((enum reg_type)base->type));
 }
 
 /* Everything but stack and context. */

@@ -117,8 +117,8 @@ void reg_print(const struct reg *reg, char *out, uint32_t size)
     bool number = reg->type == REG_SCALAR;
 
     out[0] = 0;
-    put(&t, "%s%s", number && reg->precise ? "P" : "",
-        number && scalar_is_const(&reg->n) ? "" : reg_type_name((enum reg_type)reg->type));
+    if (!number || !scalar_is_const(&reg->n))
+        put(&t, "%s", reg_type_name((enum reg_type)reg->type));
     if ((number || reg->type == REG_STACK) && scalar_is_const(&reg->n)) {
         put(&t, "%ld", (long)(reg->n.smin + (number ? 0 : reg->off)));
         return;
@@ -195,8 +195,15 @@ const char *line_file(const struct verifier *v, const struct bpf_line_info *line
     return name;
 }
 
-/* One instruction; out has room for DISASM_MAX. */
+/* One instruction, with maps by their ids; out has room for DISASM_MAX. */
 void insn_print(const struct verifier *v, uint32_t pc, char *out)
 {
-    ebpf_disasm(&v->load->insns[pc], v->nr - pc, out, DISASM_MAX);
+    const struct bpf_insn *raw = &v->load->insns[pc];
+    bool wide = v->code[pc].op == OP_LD_IMM64;
+    struct bpf_insn insn[2] = {raw[0], raw[wide]};
+
+    if (wide && (raw->src_reg == BPF_PSEUDO_MAP_FD || raw->src_reg == BPF_PSEUDO_MAP_VALUE ||
+                 raw->src_reg == BPF_PSEUDO_MAP_IDX || raw->src_reg == BPF_PSEUDO_MAP_IDX_VALUE))
+        insn[0].imm = (int32_t)v->load->maps[raw->imm]->object.id;
+    ebpf_disasm(insn, 1u + wide, out, DISASM_MAX);
 }

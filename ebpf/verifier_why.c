@@ -192,7 +192,7 @@ static void look_at(struct search *s, uint32_t at, const struct step *before,
         return;
     }
     insn_registers(s->v, pc, &reads, &writes);
-    if (insn->op == OP_CALL_LOCAL)
+    if (after->frame > before->frame) /* a call, to which these are arguments */
         hit = s->cells.regs[s->frame] & 0x3e;
     else if (insn->op == OP_EXIT)
         hit = 0;
