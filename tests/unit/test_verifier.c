@@ -122,9 +122,6 @@ Test(verifier, cases_have_their_verdicts)
 static const struct {
     const char *name, *why;
 } rejected[] = {
-    {"sdiv32_by_zero", "a divisor that is the constant 0, as on Linux"},
-    {"div_by_zero_immediate", "likewise"},
-    {"mod_by_zero_immediate", "likewise"},
     {"xdp_packet_bytes", "the packet's length is not compared"},
     {"xdp_packet_write", "likewise"},
     {"update_and_lookup", "the value may be NULL for another key"},
