@@ -16,30 +16,14 @@
 #include "ebpf/port.h"
 #include "ebpf/proof.h"
 
-/* Does it call helpers that call its functions back? The lowering does not know them. */
-static bool has_callbacks(const struct ebpf_prog *prog)
-{
-    for (uint32_t i = 0; i < prog->nr_insns; i++) {
-        const struct ebpf_helper *helper = (const struct ebpf_helper *)prog->decoded[i].imm;
-
-        for (unsigned n = 0; prog->decoded[i].op == OP_CALL_HELPER && n < 5; n++)
-            if (helper->args[n] == ARG_FUNC)
-                return true;
-    }
-    return false;
-}
-
 /* Makes a verified program ready to run in an engine, instead of the one it had. -EINVAL without a
- * proof, -EOPNOTSUPP with functions that helpers call back, -ENOMEM; the program is then as before.
- * Not while it runs. Thread context. */
+ * proof, -ENOMEM; the program is then as before. Not while it runs. Thread context. */
 int ebpf_engine_prepare(struct ebpf_prog *prog, enum ebpf_engine engine)
 {
     struct ebpf_lowered *lowered = NULL;
     struct ebpf_jit *jit = NULL;
     int err = 0;
 
-    if (engine != EBPF_CHECKED && has_callbacks(prog))
-        return -EOPNOTSUPP;
     if (engine != EBPF_CHECKED) {
         err = prog->proof ? ebpf_lower(prog, prog->proof, LOWER_ALL, &lowered) : -EINVAL;
         if (!err && engine == EBPF_JIT)
@@ -102,11 +86,12 @@ static uint64_t run_code(struct ebpf_run *run, ebpf_jit_entry entry, uint64_t r1
 static uint64_t run_fast(struct ebpf_run *run, uint64_t r1, uint64_t r2, uint8_t *stack_end,
                          uint32_t times)
 {
+    const uint64_t args[5] = {r1, r2};
     uint64_t result = 0;
 
     while (times-- > 0) {
         run->tail_calls = 0;
-        result = ebpf_fast_run(run, run->prog->lowered, r1, r2, stack_end);
+        result = ebpf_fast_run(run, run->prog->lowered, 0, args, stack_end);
         if (run->nr_records)
             ebpf_ringbuf_discard_all(run);
     }
@@ -127,8 +112,38 @@ uint64_t ebpf_engine_run(struct ebpf_run *run, uint8_t *stack_end, uint32_t time
         r1 = start;
         r2 = end - start;
     }
+    run->call = prog->engine == EBPF_INTERP ? ebpf_fast_call_back : NULL;
     return prog->engine == EBPF_JIT ? run_code(run, ebpf_jit_entry_of(prog->jit), r1, r2, times)
                                     : run_fast(run, r1, r2, stack_end, times);
+}
+
+/* Calls one function of run->prog, which is ready, by its slot. Its r0. */
+uint64_t ebpf_engine_call(struct ebpf_run *run, uint32_t function, const uint64_t args[5],
+                          uint8_t *stack_end)
+{
+    const struct ebpf_prog *prog = run->prog;
+
+    if (prog->engine == EBPF_JIT)
+        return ((ebpf_helper_fn)(uintptr_t)(prog->jit->code + prog->jit->offsets[function]))(
+            args[0], args[1], args[2], args[3], args[4]);
+    run->call = ebpf_fast_call_back;
+    return ebpf_fast_run(run, prog->lowered, function, args, stack_end);
+}
+
+/* The slot of the function that prog's code names so to helpers. */
+uint32_t ebpf_engine_function_slot(const struct ebpf_prog *prog, uint64_t function)
+{
+    if (prog->engine != EBPF_JIT)
+        return (uint32_t)function;
+    for (uint32_t i = 0; i < prog->nr_insns; i++) {
+        uint32_t slot = (uint32_t)prog->decoded[i].imm;
+
+        if (prog->decoded[i].op == OP_LD_IMM64 && prog->insns[i].src_reg == BPF_PSEUDO_FUNC &&
+            (uintptr_t)(prog->jit->code + prog->jit->offsets[slot]) == function)
+            return slot;
+    }
+    port_fatal("ebpf: 0x%lx is no function of program %u", (unsigned long)function,
+               prog->object.id);
 }
 
 /* As on Linux, where a program array holds programs of one kind: those of another engine count as

@@ -16,6 +16,9 @@ int ebpf_engine_prepare(struct ebpf_prog *prog, enum ebpf_engine engine);
 void ebpf_engine_release(struct ebpf_prog *prog);
 bool ebpf_engine_takes(const struct ebpf_prog *prog, const void *ctx, uint32_t ctx_size);
 uint64_t ebpf_engine_run(struct ebpf_run *run, uint8_t *stack_end, uint32_t times);
+uint64_t ebpf_engine_call(struct ebpf_run *run, uint32_t function, const uint64_t args[5],
+                          uint8_t *stack_end);
+uint32_t ebpf_engine_function_slot(const struct ebpf_prog *prog, uint64_t function);
 
 /* Tail calls: the program at index if one may go there now, which is counted; else NULL. */
 struct ebpf_map;

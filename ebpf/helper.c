@@ -48,3 +48,12 @@ const struct ebpf_helper *ebpf_helper_get(uint32_t id)
 {
     return id < ARRAY_LEN(helpers) && helpers[id].name ? &helpers[id] : NULL;
 }
+
+/* Those are handed a context for the function; a timer's function, which comes later, has none. */
+bool ebpf_helper_calls_back(const struct ebpf_helper *helper)
+{
+    for (unsigned n = 0; n < 4; n++)
+        if (helper->args[n] == ARG_FUNC && helper->args[n + 1] == ARG_STACK_OR_NULL)
+            return true;
+    return false;
+}

@@ -62,6 +62,8 @@ struct ebpf_helper {
 /* NULL when Skep has no such helper. Whether a program may call it (gpl_only, prog_types) is for
  * the caller to ask. */
 const struct ebpf_helper *ebpf_helper_get(uint32_t id);
+/* Does it call functions of the program back before it returns? */
+bool ebpf_helper_calls_back(const struct ebpf_helper *helper);
 /* Name of any helper id, even one we lack but Linux has; NULL beyond. For messages. */
 const char *ebpf_helper_name(uint32_t id);
 
@@ -91,7 +93,8 @@ struct ebpf_run {
     /* How the engine calls a function of the program back: its r0, or false when it was stopped
      * there. NULL: functions are addresses of machine code. */
     bool (*call)(struct ebpf_run *run, uint64_t function, const uint64_t args[5], uint64_t *r0);
-    const struct ebpf_lent *lent; /* to the functions being called back, innermost first */
+    const struct ebpf_fast_caller *caller; /* interp_fast.c's: of the helper under way */
+    const struct ebpf_lent *lent;          /* to the functions being called back, innermost first */
     const void *frame;   /* of the C function that began the run: stack traces start here */
     uint32_t *lock;      /* the spin lock that it holds; NULL: none */
     uint64_t lock_saved; /* what port_lock said */

@@ -9,6 +9,7 @@
  * function holds its program.
  */
 #include "ebpf/base.h"
+#include "ebpf/engine.h"
 #include "ebpf/helpers.h"
 #include "ebpf/map.h"
 #include "ebpf/port.h"
@@ -26,7 +27,7 @@ struct ebpf_timer {
     uintptr_t at; /* where the struct bpf_timer is */
     struct port_timer *port;
     struct ebpf_prog *prog; /* holds a reference; NULL: it has no function */
-    uint64_t function;
+    uint32_t function; /* its slot */
     bool running; /* its function is being called */
     bool ended;   /* meanwhile */
 };
@@ -176,7 +177,7 @@ static int set_callback(struct ebpf_timer *timer, struct ebpf_prog *prog, uint64
     old = timer->prog;
     ebpf_prog_get(prog);
     timer->prog = prog;
-    timer->function = function;
+    timer->function = ebpf_engine_function_slot(prog, function);
     if (old)
         ebpf_prog_put(old);
     return 0;

@@ -292,9 +292,9 @@ int checked_run(struct checked *c, uint64_t *result)
     return end(c, execute(c, 0), result);
 }
 
-int checked_call(struct checked *c, uint64_t function, const uint64_t args[5], uint64_t *result)
+int checked_call(struct checked *c, uint32_t function, const uint64_t args[5], uint64_t *result)
 {
     begin(c);
     __builtin_memcpy(&c->reg[1], args, 5 * sizeof(args[0]));
-    return end(c, execute(c, (uint32_t)function), result);
+    return end(c, execute(c, function), result);
 }

@@ -45,7 +45,7 @@ struct checked {
  * error with pc and reason set. */
 int checked_run(struct checked *c, uint64_t *result);
 /* Likewise one function of it, by its slot, with r1 to r5: a timer's. */
-int checked_call(struct checked *c, uint64_t function, const uint64_t args[5], uint64_t *result);
+int checked_call(struct checked *c, uint32_t function, const uint64_t args[5], uint64_t *result);
 
 /* Tests built with EBPF_EMBED hold each instruction's registers and stack against the states that
  * the verifier recorded there (tests/unit/embed.c). */

@@ -46,8 +46,25 @@ static void begin_frame(const struct ebpf_lowered *lowered, uint64_t fp)
         __builtin_memset((uint8_t *)(uintptr_t)fp - ISA_STACK_SIZE, 0, ISA_STACK_SIZE);
 }
 
-uint64_t ebpf_fast_run(struct ebpf_run *run, const struct ebpf_lowered *lowered, uint64_t r1,
-                       uint64_t r2, uint8_t *stack_end)
+/* Who calls a helper that calls functions back: its program, and the end of the stack that it
+ * leaves. */
+struct ebpf_fast_caller {
+    const struct ebpf_lowered *lowered;
+    uint8_t *stack_end;
+    const struct ebpf_fast_caller *outer;
+};
+
+/* struct ebpf_run's call. */
+bool ebpf_fast_call_back(struct ebpf_run *run, uint64_t function, const uint64_t args[5],
+                         uint64_t *r0)
+{
+    *r0 =
+        ebpf_fast_run(run, run->caller->lowered, (uint32_t)function, args, run->caller->stack_end);
+    return true;
+}
+
+uint64_t ebpf_fast_run(struct ebpf_run *run, const struct ebpf_lowered *lowered, uint32_t slot,
+                       const uint64_t args[5], uint8_t *stack_end)
 {
     static const void *const labels[NR_LOW_OPS] = {
 #define LABEL(op) [op] = &&L_##op,
@@ -69,15 +86,14 @@ uint64_t ebpf_fast_run(struct ebpf_run *run, const struct ebpf_lowered *lowered,
             LABEL(LOW_MUL64) LABEL(LOW_MUL32) LABEL(LOW_LDX_BE16) LABEL(LOW_LDX_BE32)
                 LABEL(LOW_LDX_BE64) LABEL(LOW_SWITCH) LABEL(LOW_ARRAY_LOOKUP)
                     LABEL(LOW_ARRAY_ELEMENT) LABEL(LOW_RING_RESERVE) LABEL(LOW_RING_COMMIT)
-                        LABEL(LOW_CALL_DIRECT)};
+                        LABEL(LOW_CALL_DIRECT) LABEL(LOW_CALL_BACK) LABEL(LOW_LD_FUNCTION)};
     struct fast_frame frames[ISA_FRAMES_MAX], *frame = frames;
-    const struct ebpf_decoded *i = lowered->code;
+    const struct ebpf_decoded *i = &lowered->code[slot];
     uint64_t r[ISA_REGISTERS + 1]; /* one more, always 0, stands for no index */
     uint64_t value;
 
     __builtin_memset(r, 0, sizeof(r));
-    r[1] = r1;
-    r[2] = r2;
+    __builtin_memcpy(&r[1], args, 5 * sizeof(args[0]));
     r[ISA_FP] = (uintptr_t)stack_end;
     frame->may_goto = ISA_MAY_GOTO_MAX;
     begin_frame(lowered, r[ISA_FP]);
@@ -208,6 +224,18 @@ L_LOW_RING_COMMIT:
     NEXT();
 L_OP_CALL_HELPER:
     r[0] = ((const struct ebpf_helper *)i->imm)->call(r[1], r[2], r[3], r[4], r[5]);
+    NEXT();
+L_LOW_CALL_BACK : {
+    const struct ebpf_fast_caller here = {lowered, (uint8_t *)(uintptr_t)r[ISA_FP] - ISA_STACK_SIZE,
+                                          run->caller};
+
+    run->caller = &here;
+    r[0] = ((const struct ebpf_helper *)i->imm)->call(r[1], r[2], r[3], r[4], r[5]);
+    run->caller = here.outer;
+    NEXT();
+}
+L_LOW_LD_FUNCTION:
+    r[i->dst] = (uint32_t)i->off;
     NEXT();
 L_LOW_CALL_DIRECT:
     r[0] = ((ebpf_helper_fn)i->imm)(r[1], r[2], r[3], r[4], r[5]);

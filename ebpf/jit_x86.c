@@ -36,6 +36,7 @@ static void emit_other(struct jit *j, const struct ebpf_decoded *i)
         jit_emit_may_goto(j, i);
         break;
     case OP_CALL_HELPER:
+    case LOW_CALL_BACK:
         jit_emit_call(j, (uintptr_t)((const struct ebpf_helper *)i->imm)->call);
         break;
     case LOW_CALL_DIRECT:
@@ -49,6 +50,9 @@ static void emit_other(struct jit *j, const struct ebpf_decoded *i)
         break;
     case OP_EXIT:
         jit_emit_exit(j);
+        break;
+    case LOW_LD_FUNCTION:
+        jit_add_fixup(j, FIX_FUNCTION, (uint32_t)i->imm)->reg = (uint8_t)home(i->dst);
         break;
     case OP_LD_IMM64:
         jit_mov_imm(j, home(i->dst), i->imm);

@@ -49,16 +49,17 @@ struct x86_mem {
 /* What has a length or a displacement that is known at the end only. In the buffer it takes no
  * bytes. */
 enum fixup_kind {
-    FIX_JUMP,   /* to slot `target` */
-    FIX_JCC,    /* likewise, if cc */
-    FIX_CALL,   /* function number `target` */
-    FIX_HELPER, /* C function at `address` */
-    FIX_TABLE,  /* lea r11, [rip + table `target`] */
+    FIX_JUMP,     /* to slot `target` */
+    FIX_JCC,      /* likewise, if cc */
+    FIX_CALL,     /* function number `target` */
+    FIX_HELPER,   /* C function at `address` */
+    FIX_TABLE,    /* lea reg, [rip + table `target`] */
+    FIX_FUNCTION, /* likewise, function number `target` */
 };
 
 struct fixup {
     uint32_t at; /* offset in the buffer */
-    uint8_t kind, cc;
+    uint8_t kind, cc, reg;
     uint8_t size; /* in the final code */
     uint32_t target;
     uint64_t address;

@@ -11,13 +11,13 @@
 #include "ebpf/jit.h"
 #include "ebpf/port.h"
 
-#define SHORT_SIZE     2u
-#define JUMP_SIZE      5u
-#define JCC_SIZE       6u
-#define CALL_SIZE      5u
-#define FAR_CALL_SIZE  13u /* mov r11, imm64; call r11 */
-#define TABLE_LEA_SIZE 7u
-#define SHRINK_ROUNDS  4u
+#define SHORT_SIZE    2u
+#define JUMP_SIZE     5u
+#define JCC_SIZE      6u
+#define CALL_SIZE     5u
+#define FAR_CALL_SIZE 13u /* mov r11, imm64; call r11 */
+#define LEA_SIZE      7u
+#define SHRINK_ROUNDS 4u
 
 /* ---- instructions ---------------------------------------------------------------------------- */
 
@@ -84,7 +84,7 @@ void jit_emit_switch(struct jit *j, const struct ebpf_decoded *i)
         alu_ri(j, true, X86_CMP, value, (int32_t)s->nr - 1);
         jit_add_fixup(j, FIX_JCC, s->otherwise)->cc = CC_A;
     }
-    jit_add_fixup(j, FIX_TABLE, (uint32_t)i->imm);
+    jit_add_fixup(j, FIX_TABLE, (uint32_t)i->imm)->reg = R11;
     op_rm(j, true, 0x63, R10, (struct x86_mem){R11, (uint8_t)value, 2, 0}); /* movsxd */
     alu_rr(j, true, X86_ADD, R10, R11);
     put1(j, 0x41);
@@ -137,7 +137,8 @@ static uint8_t long_size(const struct layout *l, const struct fixup *f)
     case FIX_HELPER:
         return l->far_helpers ? FAR_CALL_SIZE : CALL_SIZE;
     case FIX_TABLE:
-        return TABLE_LEA_SIZE;
+    case FIX_FUNCTION:
+        return LEA_SIZE;
     }
     return 0;
 }
@@ -222,13 +223,14 @@ static void put_fixup(const struct layout *l, uint8_t *code, const struct fixup 
         distance = (int32_t)(f->address - (uintptr_t)(code + end));
     else if (f->kind == FIX_TABLE)
         distance = (int32_t)(l->tables[f->target] - end);
-    else if (f->kind == FIX_CALL)
+    else if (f->kind == FIX_CALL || f->kind == FIX_FUNCTION)
         distance = (int32_t)(entry_of(l, f->target) - end);
     else
         distance = (int32_t)(start_of(l, f->target) - end);
-    if (f->kind == FIX_TABLE) {
-        put2(&out, 0x4c, 0x8d);
-        put1(&out, 0x1d);
+    if (f->kind == FIX_TABLE || f->kind == FIX_FUNCTION) {
+        put_rex(&out, true, f->reg, 0, 0, false);
+        put1(&out, 0x8d);
+        put_modrm(&out, 0, f->reg, RBP); /* rip */
     } else if (f->kind == FIX_CALL || f->kind == FIX_HELPER) {
         put1(&out, 0xe8);
     } else if (f->size == SHORT_SIZE) {

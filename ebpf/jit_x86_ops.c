@@ -97,4 +97,6 @@ const struct jit_op jit_ops[NR_LOW_OPS] = {
     [LOW_RING_RESERVE] = {KIND_OTHER, 0, 0, 0},
     [LOW_RING_COMMIT] = {KIND_OTHER, 0, 0, 0},
     [LOW_CALL_DIRECT] = {KIND_OTHER, 0, 0, 0},
+    [LOW_CALL_BACK] = {KIND_OTHER, 0, 0, 0},
+    [LOW_LD_FUNCTION] = {KIND_OTHER, 0, 0, 0},
 };

@@ -10,6 +10,7 @@
 #include "ebpf/base.h"
 #include "ebpf/context.h"
 #include "ebpf/ebpf.h"
+#include "ebpf/helper.h"
 #include "ebpf/port.h"
 #include "ebpf/prog.h"
 
@@ -18,6 +19,28 @@
 static bool jumps(uint16_t op)
 {
     return op == OP_JA || op == OP_MAY_GOTO || low_is_conditional(op);
+}
+
+static bool is_call(uint16_t op)
+{
+    return (op >= OP_CALL_HELPER && op <= OP_TAIL_CALL) || op == LOW_CALL_DIRECT ||
+           op == LOW_CALL_BACK;
+}
+
+/* Addresses of functions are not known yet, and the helpers that they are for need to know who
+ * calls. */
+static void lower_callbacks(struct lowering *l)
+{
+    for (uint32_t slot = 0; slot < l->nr; slot++) {
+        struct ebpf_decoded *i = &l->code[slot];
+
+        if (i->op == OP_LD_IMM64 && l->prog->insns[slot].src_reg == BPF_PSEUDO_FUNC)
+            *i =
+                (struct ebpf_decoded){.op = LOW_LD_FUNCTION, .dst = i->dst, .off = (int32_t)i->imm};
+        else if (i->op == OP_CALL_HELPER &&
+                 ebpf_helper_calls_back((const struct ebpf_helper *)i->imm))
+            i->op = LOW_CALL_BACK;
+    }
 }
 
 /* Marks targets and functions, counts what needs a fixup. */
@@ -29,11 +52,12 @@ static void mark(struct lowering *l)
     for (uint32_t slot = 0; slot < l->nr; slot++) {
         const struct ebpf_decoded *i = &l->code[slot];
 
-        if (i->op == OP_CALL_LOCAL)
+        if (i->op == OP_CALL_LOCAL || i->op == LOW_LD_FUNCTION)
             flags[i->off] |= LOW_FUNCTION;
         else if (jumps(i->op))
             low_mark_target(l, slot, (uint32_t)i->off);
-        l->low->nr_fixups += jumps(i->op) || (i->op >= OP_CALL_HELPER && i->op <= OP_EXIT);
+        l->low->nr_fixups +=
+            jumps(i->op) || is_call(i->op) || i->op == OP_EXIT || i->op == LOW_LD_FUNCTION;
         if (l->proof->slots[slot].divisor_nonzero)
             flags[slot] |= LOW_NONZERO;
     }
@@ -65,7 +89,7 @@ static void describe(struct lowering *l, struct low_function *f)
         struct low_effect e = low_effect(i);
 
         f->written |= e.writes;
-        f->calls |= i->op == LOW_CALL_DIRECT || (i->op >= OP_CALL_HELPER && i->op <= OP_TAIL_CALL);
+        f->calls |= is_call(i->op);
         f->may_goto |= i->op == OP_MAY_GOTO;
         if (!(e.reads >> ISA_FP & 1))
             continue;
@@ -215,6 +239,7 @@ int ebpf_lower(const struct ebpf_prog *prog, const struct ebpf_proof *proof, int
     err = allocate(&l);
     if (!err) {
         lower_context(&l);
+        lower_callbacks(&l);
         mark(&l);
         err = find_functions(&l);
     }
@@ -228,7 +253,7 @@ int ebpf_lower(const struct ebpf_prog *prog, const struct ebpf_proof *proof, int
     for (uint32_t n = 0; n < l.low->nr_functions; n++)
         describe(&l, &l.low->functions[n]);
     for (uint32_t slot = 0; slot < l.nr; slot++)
-        if (l.code[slot].op == OP_CALL_LOCAL)
+        if (l.code[slot].op == OP_CALL_LOCAL || l.code[slot].op == LOW_LD_FUNCTION)
             l.code[slot].imm = function_at(l.low, (uint32_t)l.code[slot].off);
     *out = l.low;
     return 0;

@@ -20,8 +20,8 @@
 struct ebpf_map;
 struct ebpf_prog;
 
-/* OP_CALL_LOCAL's imm is the number of the function here. Context loads have become loads from the
- * machine's own struct.
+/* OP_CALL_LOCAL's imm is the number of the function here, and LOW_LD_FUNCTION's. Context loads have
+ * become loads from the machine's own struct.
  *
  * Instructions that only lowered programs have; their numbers follow enum ebpf_op. An index operand
  * is `index` and `scale` of struct low_operand, packed into imm. */
@@ -45,6 +45,8 @@ enum low_op {
     LOW_RING_RESERVE,  /* r0 = record of off bytes in the struct ebpf_ringbuf at imm */
     LOW_RING_COMMIT,   /* record src is complete; imm 1: discarded. Wakes nobody */
     LOW_CALL_DIRECT,   /* r0 = function at imm (r1 to r5), which reads those in off, a bit each */
+    LOW_CALL_BACK,     /* OP_CALL_HELPER of one that calls functions back */
+    LOW_LD_FUNCTION,   /* dst = what helpers call the function at slot off by */
     NR_LOW_OPS
 };
 

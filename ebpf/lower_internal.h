@@ -44,7 +44,7 @@ static inline struct low_effect low_effect(const struct ebpf_decoded *i)
     unsigned index =
         (s->reads & LOW_INDEX) && low_index(i) != LOW_NO_INDEX ? 1u << low_index(i) : 0;
 
-    if (i->op == OP_CALL_HELPER)
+    if (i->op == OP_CALL_HELPER || i->op == LOW_CALL_BACK)
         reads = low_helper_arguments(i);
     else if (i->op == LOW_CALL_DIRECT)
         reads = (unsigned)i->off;

@@ -36,7 +36,7 @@ static void follow(struct reach *r, uint32_t slot)
         return;
     }
     if (i->op == OP_JA || i->op == OP_MAY_GOTO || i->op == OP_CALL_LOCAL ||
-        low_is_conditional(i->op))
+        i->op == LOW_LD_FUNCTION || low_is_conditional(i->op))
         push(r, (uint32_t)i->off);
     if (i->op != OP_JA && i->op != OP_EXIT)
         push(r, slot + 1);

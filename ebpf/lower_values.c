@@ -157,7 +157,7 @@ static int step(struct values *v, struct ebpf_decoded *i)
         values_fold_address(v, i);
         values_store(v, i);
         redefine_written(v, i);
-    } else if (op >= OP_CALL_HELPER && op <= OP_TAIL_CALL) {
+    } else if ((op >= OP_CALL_HELPER && op <= OP_TAIL_CALL) || op == LOW_CALL_BACK) {
         note_reads(v, i);
         return call(v, i);
     } else if (low_is_conditional(op) || op == OP_MAY_GOTO) {

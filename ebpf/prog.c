@@ -187,14 +187,11 @@ static void show_map_ids(struct ebpf_prog *prog)
     }
 }
 
-/* Verified programs run as machine code, or interpreted where there is no memory for that; what
- * neither can do stays in the checked interpreter. */
+/* Verified programs run as machine code, or interpreted where there is no memory for that. */
 static int choose_engine(struct ebpf_prog *prog)
 {
     int err = prog->proof ? ebpf_engine_prepare(prog, EBPF_JIT) : 0;
 
-    if (err == -EOPNOTSUPP)
-        return 0;
     return err ? ebpf_engine_prepare(prog, EBPF_INTERP) : 0;
 }
 

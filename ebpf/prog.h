@@ -108,7 +108,7 @@ int ebpf_prog_run_repeated(struct ebpf_prog *prog, void *ctx, uint32_t ctx_size,
 
 /* One function of it, for timers. */
 struct ebpf_lent;
-int ebpf_prog_call(struct ebpf_prog *prog, uint64_t function, const uint64_t args[5],
+int ebpf_prog_call(struct ebpf_prog *prog, uint32_t function, const uint64_t args[5],
                    const struct ebpf_lent *lent);
 
 /* PROG_TEST_RUN. What is passed in is copied; the out buffers are the caller's. */

@@ -173,23 +173,27 @@ int ebpf_prog_run_repeated(struct ebpf_prog *prog, void *ctx, uint32_t ctx_size,
     return err;
 }
 
-/* Calls one function of a program, which may be under way itself: a timer's. lent (may be NULL) is
+/* Calls one function of a program, by its slot; the program may be under way itself: a timer's.
+ * lent (may be NULL) is
  * what the function may read of the caller's. 0; -EBUSY when no more runs fit on this CPU; -EFAULT
  * or -ELOOP as ebpf_prog_run. Interrupt context. */
-int ebpf_prog_call(struct ebpf_prog *prog, uint64_t function, const uint64_t args[5],
+int ebpf_prog_call(struct ebpf_prog *prog, uint32_t function, const uint64_t args[5],
                    const struct ebpf_lent *lent)
 {
     struct cpu_runs *cpu = &cpus[port_cpu_id()];
     struct checked *c;
     uint64_t start = port_time_ns(), result;
-    int err;
+    int err = 0;
 
     if (cpu->depth == RUNS_MAX)
         return -EBUSY;
     c = begin_run(
         cpu, &(struct ebpf_run){.prog = prog, .lent = lent, .frame = __builtin_frame_address(0)});
     c->ctx_size = 0;
-    err = checked_call(c, function, args, &result);
+    if (prog->engine == EBPF_CHECKED)
+        err = checked_call(c, function, args, &result);
+    else
+        ebpf_engine_call(&c->run, function, args, c->stack + sizeof(c->stack));
     ebpf_ringbuf_discard_all(&c->run);
     if (err)
         note_fault(prog, c);

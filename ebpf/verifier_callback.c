@@ -11,15 +11,10 @@
 
 #define LOOPS_MAX (8u << 20) /* Linux: BPF_MAX_LOOPS */
 
-/* Does it call functions back before it returns? Those are handed a context. */
 bool helper_calls_back(const struct ebpf_decoded *insn)
 {
-    const struct ebpf_helper *helper = (const struct ebpf_helper *)insn->imm;
-
-    for (unsigned n = 0; insn->op == OP_CALL_HELPER && n < 4; n++)
-        if (helper->args[n] == ARG_FUNC && helper->args[n + 1] == ARG_STACK_OR_NULL)
-            return true;
-    return false;
+    return insn->op == OP_CALL_HELPER &&
+           ebpf_helper_calls_back((const struct ebpf_helper *)insn->imm);
 }
 
 /* How many of the frames under way were called back. */

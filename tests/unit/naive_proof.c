@@ -145,6 +145,10 @@ struct ebpf_proof *naive_proof(const struct ebpf_prog *prog)
                 enter(&entry, states[pc].reg[1]);
                 changed |= join(&states[i->off], &entry);
             }
+            if (i->op == OP_LD_IMM64 && prog->insns[pc].src_reg == BPF_PSEUDO_FUNC) {
+                enter(&entry, NUMBER); /* helpers call it */
+                changed |= join(&states[i->imm], &entry);
+            }
             if (jumps(i->op))
                 changed |= join(&states[i->off], &s);
             if (i->op != OP_JA && i->op != OP_EXIT && pc + 1 < prog->nr_insns)
