@@ -117,8 +117,8 @@ class ClientCase(unittest.TestCase):
         return done.stderr
 
     def assert_empty(self):
-        """No program, map or link is left in the guest."""
-        for noun in ("prog", "map", "link"):
+        """No program, map, link or BTF object is left in the guest."""
+        for noun in ("prog", "map", "link", "btf"):
             self.assertEqual(self.json(noun, "list"), [], noun)
 
 
@@ -265,6 +265,23 @@ class Programs(ClientCase):
         self.ok("link", "detach", "id", self.json("link", "list")[0]["id"])
         self.assertEqual(self.json("link", "list"), [])
         self.assertEqual(len(self.json("prog", "list")), 1)
+
+    def test_btf(self):
+        """btf list tells who uses an object's types, btf dump gives them back"""
+        path = os.path.join(PROGS, "openat.bpf.o")
+        self.ok("prog", "load", path, "openat")
+        program = self.json("prog", "list")[0]
+        listed = {btf["id"]: btf for btf in self.json("btf", "list")}[program["btf_id"]]
+        self.assertEqual(listed["prog_ids"], [program["id"]])
+        self.assertTrue(set(listed["map_ids"]) <= set(program["map_ids"]), listed)
+        names = {kind["name"] for kind in
+                 self.json("btf", "dump", "prog", "pinned", "openat")["types"]}
+        self.assertIn("count_open", names)
+        self.assertLessEqual(names, {kind["name"] for kind in
+                                     self.json("btf", "dump", "file", path)["types"]})
+        self.assertIn("struct file {", self.ok("btf", "dump", "map", "name", "opens", "format", "c"))
+        self.ok("prog", "unload", "pinned", "openat")
+        self.assert_empty()
 
     def test_several_tracepoints(self):
         """one program on two tracepoints, detached one by one"""

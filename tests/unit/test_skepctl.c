@@ -140,7 +140,7 @@ static long element(uint32_t cmd, union bpf_attr *attr)
 static long next_id(uint32_t cmd, union bpf_attr *attr)
 {
     static const uint32_t maps[] = {MAP_PLAIN, MAP_BTF, MAP_WIDE};
-    uint32_t only = cmd == BPF_PROG_GET_NEXT_ID ? PROG : LINK;
+    uint32_t only = cmd == BPF_PROG_GET_NEXT_ID ? PROG : cmd == BPF_LINK_GET_NEXT_ID ? LINK : BTF;
 
     if (cmd != BPF_MAP_GET_NEXT_ID) {
         if (attr->start_id >= only)
@@ -238,6 +238,7 @@ static long guest(void *arg, uint32_t cmd, void *attr, uint32_t size)
     case BPF_PROG_GET_NEXT_ID:
     case BPF_MAP_GET_NEXT_ID:
     case BPF_LINK_GET_NEXT_ID:
+    case BPF_BTF_GET_NEXT_ID:
         return next_id(cmd, bpf);
     case BPF_PROG_GET_FD_BY_ID:
         return by_id(EBPF_PROG, bpf->prog_id);
@@ -386,6 +387,56 @@ Test(skepctl, link_list)
 {
     cr_assert_eq(run(&noun_link, "list"), 0);
     cr_assert_str_eq(text, "2: perf_event  prog 3  \n");
+}
+
+Test(skepctl, btf_list)
+{
+    cr_assert_eq(run(&noun_btf, "list"), 0);
+    cr_assert_str_eq(text, "5: name <anon>  size 247B  prog_ids 3  map_ids 8\n");
+    cr_assert_eq(run_json(&noun_btf, "show id 5", false), 0);
+    cr_assert_str_eq(text, "{\"id\":5,\"size\":247,\"prog_ids\":[3],\"map_ids\":[8],"
+                           "\"kernel\":false}");
+    cr_assert_eq(run(&noun_btf, "show pinned x"), -1);
+    cr_assert_str_eq(errors, "Error: expected 'id', got: 'pinned'?\n");
+}
+
+Test(skepctl, btf_dump_as_it_is_stored)
+{
+    cr_assert_eq(run(&noun_btf, "dump id 5"), 0);
+    cr_assert_str_eq(text, "[1] INT 'char' size=1 bits_offset=0 nr_bits=8 encoding=SIGNED\n"
+                           "[2] INT 'int' size=4 bits_offset=0 nr_bits=32 encoding=SIGNED\n"
+                           "[3] ARRAY '(anon)' type_id=1 index_type_id=2 nr_elems=8\n"
+                           "[4] ENUM 'color' encoding=UNSIGNED size=4 vlen=2\n"
+                           "\t'RED' val=0\n"
+                           "\t'BLUE' val=1\n"
+                           "[5] STRUCT 'file' size=16 vlen=4\n"
+                           "\t'name' type_id=3 bits_offset=0\n"
+                           "\t'color' type_id=4 bits_offset=64\n"
+                           "\t'low' type_id=2 bits_offset=96 bitfield_size=3\n"
+                           "\t'high' type_id=2 bits_offset=99 bitfield_size=29\n"
+                           "[6] INT 'unsigned long long' size=8 bits_offset=0 nr_bits=64 "
+                           "encoding=(none)\n");
+    cr_assert_eq(run_json(&noun_btf, "dump prog id 3", false), 0);
+    cr_assert_not_null(strstr(text, "{\"id\":4,\"kind\":\"ENUM\",\"name\":\"color\",\"encoding\":"
+                                    "\"UNSIGNED\",\"size\":4,\"vlen\":2,\"values\":[{\"name\":"
+                                    "\"RED\",\"val\":0},{\"name\":\"BLUE\",\"val\":1}]}"));
+}
+
+Test(skepctl, btf_dump_of_what_a_map_holds)
+{
+    cr_assert_eq(run(&noun_btf, "dump map name files value"), 0);
+    cr_assert_str_eq(text, "[6] INT 'unsigned long long' size=8 bits_offset=0 nr_bits=64 "
+                           "encoding=(none)\n");
+    cr_assert_eq(run(&noun_btf, "dump map id 8 key format c"), 0);
+    cr_assert_not_null(strstr(text, "enum color {\n\tRED = 0,\n\tBLUE = 1,\n};\n\n"
+                                    "struct file {\n\tchar name[8];\n\tenum color color;\n"
+                                    "\tint low: 3;\n\tint high: 29;\n};\n"));
+    cr_assert_eq(run(&noun_btf, "dump map id 7"), -1);
+    cr_assert_str_eq(errors, "Error: it was loaded without BTF\n");
+    cr_assert_eq(run(&noun_btf, "dump id 5 format d"), -1);
+    cr_assert_str_eq(errors,
+                     "Error: unrecognized format specifier: 'd', possible values: raw, c\n");
+    cr_assert_eq(run_json(&noun_btf, "dump id 5 format c", false), -1);
 }
 
 Test(skepctl, tracepoint_list)

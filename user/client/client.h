@@ -44,7 +44,7 @@ struct noun {
     const char *terms;        /* lines that explain the words of the usage */
 };
 
-extern const struct noun noun_prog, noun_map, noun_link, noun_tracepoint, noun_sys;
+extern const struct noun noun_prog, noun_map, noun_link, noun_tracepoint, noun_btf, noun_sys;
 
 extern const struct noun *const nouns[]; /* ends with NULL */
 
@@ -113,6 +113,7 @@ void pins_show(enum ebpf_kind kind, uint32_t id);
 struct bpf_object *object_open(const char *path);
 int object_load(const char *path, struct bpf_object *object);
 int btf_print(struct json *out, const struct btf *btf, uint32_t type, const void *data, bool plain);
+void btf_dump_type(const struct btf *btf, uint32_t id);
 int btf_function(const struct btf *btf, uint32_t type, char *out, size_t size);
 int tracepoint_find(const char *name, struct skep_tracepoint_attr *out);
 int tracepoint_open(const char *name);

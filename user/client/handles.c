@@ -23,6 +23,8 @@ static const struct kind {
                   bpf_map_get_fd_by_id, true, false},
     [EBPF_LINK] = {"link", "links", "link", "'id' or 'pinned'", bpf_link_get_next_id,
                    bpf_link_get_fd_by_id, false, false},
+    [EBPF_BTF] = {"BTF object", "BTF objects", "btf", "'id'", bpf_btf_get_next_id,
+                  bpf_btf_get_fd_by_id, false, false},
 };
 
 /* 0; -1 with errno ENOENT after the last. */
@@ -188,7 +190,7 @@ static int parse(struct args *args, enum ebpf_kind kind, struct fds *out)
         }
         return by_name_or_tag(kind, name, NULL, name, out);
     }
-    if (args_match(args, "pinned")) {
+    if (kind != EBPF_BTF && args_match(args, "pinned")) {
         const char *name = args_take(args);
         int fd = name ? pin_open(name, kind) : -1;
 

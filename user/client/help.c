@@ -9,7 +9,7 @@
 #define TARGET_DEFAULT "The target is $SKEP_TARGET, else 127.0.0.1:9970.\n"
 
 const struct noun *const nouns[] = {
-    &noun_prog, &noun_map, &noun_link, &noun_tracepoint, &noun_sys, NULL,
+    &noun_prog, &noun_map, &noun_link, &noun_btf, &noun_tracepoint, &noun_sys, NULL,
 };
 
 /* The usage of each verb, a line each, the first behind `lead`. */
