@@ -17,6 +17,8 @@
 #define ANCHOR_EVERY  128u /* instructions; bounds how far numbers are followed back */
 #define KEEP_EVERY    4u
 #define CROWDED_EVERY 64u
+#define OPEN_MAX      8u  /* states of the path under way at one instruction, to compare with */
+#define STATES_MAX    48u /* states at one instruction */
 #define SCRATCH_SIZE  8192u
 
 static struct ebpf_verify_cost last_cost;
@@ -24,10 +26,29 @@ static struct ebpf_verify_cost last_cost;
 /* ---- states -------------------------------------------------------------------------------------
  */
 
+/* The oldest state of a full list goes, unless the path under way stands on all. */
+static void make_room(struct verifier *v, struct insn_info *info)
+{
+    struct kept *oldest = NULL;
+
+    if (info->nr_states < STATES_MAX)
+        return;
+    for (struct kept *k = info->states; k; k = k->next)
+        if (k->done)
+            oldest = k;
+    if (oldest)
+        states_remove(v, oldest);
+}
+
+/* Puts a state where later ones are compared with it. A list is as long as STATES_MAX and the heads
+ * of loops on trial, whatever the program: what an instruction costs is bounded. */
 void states_add(struct verifier *v, struct kept *kept)
 {
     struct insn_info *info = &v->info[kept->pc];
 
+    make_room(v, info);
+    if (++info->nr_states > v->cost.max_states_per_insn)
+        v->cost.max_states_per_insn = info->nr_states;
     kept->serial = ++v->serial;
     kept->next = info->states;
     info->states = kept;
@@ -52,6 +73,7 @@ void states_remove(struct verifier *v, struct kept *kept)
         kept->newer->older = kept->older;
     else
         v->newest = kept->older;
+    v->info[kept->pc].nr_states--;
     if (kept->older)
         kept->older->newer = kept->newer;
     v->nr_states--;
@@ -72,7 +94,6 @@ bool path_push(struct verifier *v, struct kept *kept)
     kept->trace = v->nr_trace;
     kept->branches = v->nr_branches;
     v->path[v->nr_path++] = kept;
-    v->since_kept = 0;
     return true;
 }
 
@@ -87,6 +108,12 @@ void path_cut(struct verifier *v, uint32_t nr_path)
         if (kept->serial == 0) /* kept for the way back alone */
             keep_free(v, kept);
     }
+}
+
+/* Instructions of the path since a state was kept on it. */
+static uint32_t since_kept(const struct verifier *v)
+{
+    return v->nr_trace - (v->nr_path ? v->path[v->nr_path - 1]->trace : 0);
 }
 
 /* Keeps v->now, to compare others with, or for the way back alone. */
@@ -108,18 +135,19 @@ static bool keep_now(struct verifier *v, bool compare)
     return true;
 }
 
-/* Is v->now among what an older state can be? States that are of no use any more go. *crowded: the
- * path itself has been here. */
-static bool seen_before(struct verifier *v, bool *crowded)
+/* Is v->now among what an older state can be? States that are of no use any more go. *open: how
+ * many states the path itself has here. */
+static bool seen_before(struct verifier *v, unsigned *open)
 {
     struct kept *next;
 
-    *crowded = false;
+    *open = 0;
     for (struct kept *k = v->info[v->now->pc].states; k; k = next) {
         next = k->next;
-        *crowded |= !k->done;
-        if (!k->done)
+        if (!k->done) {
+            ++*open;
             continue;
+        }
         if (kept_includes(v, k, v->now, LIKE_USED)) {
             k->hits++;
             keep_marks(v, k);
@@ -235,7 +263,7 @@ static bool step(struct verifier *v, bool *ended)
 static bool meet(struct verifier *v, bool *ended)
 {
     const struct insn_info *info = &v->info[v->now->pc];
-    bool crowded;
+    unsigned open;
 
     if (info->loop_head) {
         switch (loop_arrive(v)) {
@@ -252,15 +280,15 @@ static bool meet(struct verifier *v, bool *ended)
             break;
         }
     }
-    if (seen_before(v, &crowded)) {
+    if (seen_before(v, &open)) {
         *ended = true;
         return true;
     }
     /* The trips of a loop that is walked differ anyhow: some of them are enough to compare with. */
-    if (crowded ? v->since_kept < CROWDED_EVERY && !(info->calls_back && frame_now(v)->trips == 0)
-                : v->since_kept < KEEP_EVERY && !info->loop_head)
+    if (open ? since_kept(v) < CROWDED_EVERY && !(info->calls_back && frame_now(v)->trips == 0)
+             : since_kept(v) < KEEP_EVERY && !info->loop_head)
         return true;
-    return keep_now(v, true);
+    return keep_now(v, open < OPEN_MAX || info->calls_back);
 }
 
 /* The instruction that v->now is about to execute is the path's next one. */
@@ -281,7 +309,7 @@ static bool advance(struct verifier *v, bool *ended)
         if (!meet(v, ended) || *ended)
             return !v->err;
         pc = v->now->pc;
-    } else if (v->since_kept >= ANCHOR_EVERY && !keep_now(v, false)) {
+    } else if (since_kept(v) >= ANCHOR_EVERY && !keep_now(v, false)) {
         return false;
     }
     if (v->cost.processed >= PROCESSED_MAX)
@@ -290,7 +318,6 @@ static bool advance(struct verifier *v, bool *ended)
                                "all be walked",
                                v->cost.processed + 1);
     v->cost.processed++;
-    v->since_kept++;
     if (!trace_push(v))
         return false;
     verifier_record(v);
@@ -319,7 +346,6 @@ static bool next_branch(struct verifier *v)
         }
         unkeep(v, b.state, v->now);
         keep_free(v, b.state);
-        v->since_kept = 0;
         if (b.way == WAY_JUMP)
             possible = branch_take(v);
         else if (b.way == WAY_FINISH)
@@ -502,8 +528,8 @@ static void write_totals(const struct verifier *v, uint64_t ns)
     ebpf_log_write(log,
                    "processed %u insns (limit %u) max_states_per_insn %u total_states %u "
                    "peak_states %u mark_read %u\n",
-                   v->cost.processed, PROCESSED_MAX, 0u, v->cost.total_states, v->cost.peak_states,
-                   0u);
+                   v->cost.processed, PROCESSED_MAX, v->cost.max_states_per_insn,
+                   v->cost.total_states, v->cost.peak_states, 0u);
 }
 
 /* Proves that a decoded program is safe on every run. 0 and the proof in *out, which the caller

@@ -21,6 +21,7 @@ enum ebpf_verify_flag {
 struct ebpf_verify_cost {
     uint32_t processed;                 /* instructions, over all paths */
     uint32_t peak_states, total_states; /* states kept to compare others with */
+    uint32_t max_states_per_insn;       /* the most that there were at one instruction */
     uint64_t peak_bytes;
     uint32_t insn; /* slot of the instruction that a rejection is about */
 };

@@ -165,6 +165,7 @@ struct insn_info {
     bool explored : 1;
     uint32_t function; /* first slot of the function */
     uint32_t loop_end; /* loop_head: the last slot that jumps here */
+    uint32_t nr_states;
     uint64_t live_slots;
     struct kept *states;
 };
@@ -197,7 +198,6 @@ struct verifier {
     uint32_t *trace, nr_trace, trace_room;
     struct kept **path;
     uint32_t nr_path, path_room;
-    uint32_t since_kept; /* instructions */
 
     struct branch *branches;
     uint32_t nr_branches, branches_room;
