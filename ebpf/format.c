@@ -158,8 +158,8 @@ static void put_argument(struct output *out, struct spec *spec, uint64_t value)
 
 /* Formats fmt (fmt_size bytes with its NUL) into out, cut to size and always terminated. Returns
  * the characters that the whole text has, or -EINVAL: no NUL at the end, characters that are not
- * printable ASCII or white space, an unknown conversion, or more conversions than nr_args. Any
- * context. */
+ * printable ASCII or white space, an unknown conversion, or more conversions than nr_args. Without
+ * args, what they would print is left out. Any context. */
 long ebpf_format(char *buf, uint32_t size, const char *fmt, uint32_t fmt_size, const uint64_t *args,
                  unsigned nr_args)
 {
@@ -181,9 +181,21 @@ long ebpf_format(char *buf, uint32_t size, const char *fmt, uint32_t fmt_size, c
         } else {
             if (!parse(fmt, size, &i, &spec) || used == nr_args)
                 return -EINVAL;
-            put_argument(&out, &spec, args[used++]);
+            if (args)
+                put_argument(&out, &spec, args[used]);
+            used++;
         }
     }
     buf[out.used] = 0;
     return out.wanted;
+}
+
+/* Is fmt, which ends within room bytes, a format for so many arguments? 0 or -EINVAL. */
+long ebpf_format_check(const char *fmt, uint32_t room, unsigned nr_args)
+{
+    char nothing[1];
+    long len = ebpf_format(nothing, sizeof(nothing), fmt, (uint32_t)bounded_length(fmt, room) + 1,
+                           NULL, nr_args);
+
+    return len < 0 ? len : 0;
 }

@@ -44,6 +44,25 @@ static const struct ebpf_helper helpers[] = {
 #include "ebpf/helpers.def"
 };
 
+/* Which maps a helper takes (Linux: check_map_func_compatibility). */
+#define MAP(type) ((uint64_t)1 << BPF_MAP_TYPE_##type)
+#define MAPS_ANY  UINT64_MAX
+#define MAPS_KEYED                                                                                 \
+    (MAP(HASH) | MAP(ARRAY) | MAP(PERCPU_HASH) | MAP(PERCPU_ARRAY) | MAP(LRU_HASH) |               \
+     MAP(LRU_PERCPU_HASH) | MAP(LPM_TRIE))
+#define MAPS_LOOKED_UP        (MAPS_KEYED | MAP(ARRAY_OF_MAPS) | MAP(HASH_OF_MAPS))
+#define MAPS_POPPED           (MAP(QUEUE) | MAP(STACK))
+#define MAPS_PUSHED           (MAPS_POPPED | MAP(BLOOM_FILTER))
+#define MAPS_RINGBUF          MAP(RINGBUF)
+#define MAPS_PERF_EVENT_ARRAY MAP(PERF_EVENT_ARRAY)
+#define MAPS_STACK_TRACE      MAP(STACK_TRACE)
+#define MAPS_PROG_ARRAY       MAP(PROG_ARRAY)
+
+static const struct ebpf_helper_rules rules[ARRAY_LEN(helpers)] = {
+#define HELPER_RULES(name, maps, what) [BPF_FUNC_##name] = {MAPS_##maps, what},
+#include "ebpf/helpers.def"
+};
+
 const struct ebpf_helper *ebpf_helper_get(uint32_t id)
 {
     return id < ARRAY_LEN(helpers) && helpers[id].name ? &helpers[id] : NULL;
@@ -56,4 +75,18 @@ bool ebpf_helper_calls_back(const struct ebpf_helper *helper)
         if (helper->args[n] == ARG_FUNC && helper->args[n + 1] == ARG_STACK_OR_NULL)
             return true;
     return false;
+}
+
+uint32_t ebpf_helper_id(const struct ebpf_helper *helper)
+{
+    return (uint32_t)(helper - helpers);
+}
+
+/* Borrowed. What helpers.def says of it beyond its signature. */
+const struct ebpf_helper_rules *ebpf_helper_rules(const struct ebpf_helper *helper)
+{
+    static const struct ebpf_helper_rules none = {MAPS_ANY, 0};
+    const struct ebpf_helper_rules *found = &rules[ebpf_helper_id(helper)];
+
+    return found->maps ? found : &none;
 }

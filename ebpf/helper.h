@@ -40,12 +40,34 @@ enum ebpf_arg {
     ARG_UNINIT_RINGBUF_DYNPTR,
 };
 
+static inline bool ebpf_arg_is_dynptr(enum ebpf_arg arg)
+{
+    return arg >= ARG_DYNPTR;
+}
+
 enum ebpf_ret {
     RET_INTEGER,
+    RET_LENGTH, /* at most the size argument, or an error */
+    RET_CPU,    /* a CPU's number */
     RET_VOID,
     RET_MAP_VALUE_OR_NULL,
     RET_ALLOC_MEM_OR_NULL,
     RET_MEM_OR_NULL,
+};
+
+/* What a call may need or do beyond its arguments. */
+enum ebpf_helper_what {
+    HELPER_PACKET = 1,       /* its memory may be the packet's (Linux: pkt_access) */
+    HELPER_MOVES_PACKET = 2, /* no packet pointer is good afterwards */
+    HELPER_WRITES_MAP = 4,   /* not to a map that programs only read */
+    HELPER_LOCKS = 8,
+    HELPER_UNLOCKS = 16,
+    HELPER_FORMATS = 32, /* the string's conversions take what the data after it holds */
+};
+
+struct ebpf_helper_rules {
+    uint64_t maps; /* bit set of 1 << BPF_MAP_TYPE_* */
+    unsigned what; /* enum ebpf_helper_what */
 };
 
 typedef uint64_t (*ebpf_helper_fn)(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5);
@@ -64,6 +86,9 @@ struct ebpf_helper {
 const struct ebpf_helper *ebpf_helper_get(uint32_t id);
 /* Does it call functions of the program back before it returns? */
 bool ebpf_helper_calls_back(const struct ebpf_helper *helper);
+/* Never NULL. */
+const struct ebpf_helper_rules *ebpf_helper_rules(const struct ebpf_helper *helper);
+uint32_t ebpf_helper_id(const struct ebpf_helper *helper);
 /* Name of any helper id, even one we lack but Linux has; NULL beyond. For messages. */
 const char *ebpf_helper_name(uint32_t id);
 

@@ -38,6 +38,7 @@ void ebpf_lock_release(struct ebpf_run *run);
 #define EBPF_FORMAT_MAX 1024u
 long ebpf_format(char *out, uint32_t size, const char *fmt, uint32_t fmt_size, const uint64_t *args,
                  unsigned nr_args);
+long ebpf_format_check(const char *fmt, uint32_t room, unsigned nr_args);
 /* helpers_probe.c: bytes with the final NUL, or -EFAULT and an empty string. */
 long ebpf_read_string(char *dst, uint32_t size, const char *src);
 /* helpers_ringbuf.c: gives back what the run reserved and neither submitted nor discarded. */

@@ -111,6 +111,38 @@ static void end_values(struct ebpf_map *map)
     }
 }
 
+/* What a map is like, without its elements; NULL: no memory. */
+static struct ebpf_map *make_template(const struct ebpf_map *map)
+{
+    struct ebpf_map *made = port_alloc(sizeof(*made));
+
+    if (made == NULL)
+        return NULL;
+    made->ops = map->ops;
+    made->type = map->type;
+    made->key_size = map->key_size;
+    made->value_size = map->value_size;
+    made->max_entries = map->max_entries;
+    made->flags = map->flags;
+    made->lock_offset = map->lock_offset;
+    made->timer_offset = map->timer_offset;
+    copy_text(made->name, map->name, sizeof(made->name));
+    if (map->btf != NULL) {
+        ebpf_btf_get(map->btf);
+        made->btf = map->btf;
+    }
+    made->is_template = true;
+    return made;
+}
+
+/* NULL is fine. */
+static void free_template(struct ebpf_map *made)
+{
+    if (made != NULL)
+        ebpf_btf_put(made->btf);
+    port_free(made);
+}
+
 static void destroy_map(struct ebpf_object *object)
 {
     struct ebpf_map *map = CONTAINER_OF(object, struct ebpf_map, object);
@@ -121,18 +153,13 @@ static void destroy_map(struct ebpf_object *object)
         port_fatal("ebpf: map %u (%s) leaves %llu bytes behind", object->id, map->ops->name,
                    (unsigned long long)map->bytes);
     ebpf_btf_put(map->btf);
+    free_template(map->inner);
     port_free(map);
 }
 
 static bool is_outer(uint32_t type)
 {
     return type == BPF_MAP_TYPE_ARRAY_OF_MAPS || type == BPF_MAP_TYPE_HASH_OF_MAPS;
-}
-
-static struct ebpf_map_shape shape_of(const struct ebpf_map *map)
-{
-    return (struct ebpf_map_shape){map->type,        map->key_size, map->value_size,
-                                   map->max_entries, map->flags,    map->timer_offset};
 }
 
 /* May maps be held whose elements are like this one's? Linux: bpf_map_meta_alloc. */
@@ -209,15 +236,19 @@ int ebpf_map_create_outer(const union bpf_attr *attr, struct ebpf_btf *btf,
     map->timer_offset = timer;
     copy_text(map->name, attr->map_name, sizeof(map->name));
     map->object.unused = unused_map;
-    if (is_outer(map->type))
-        map->inner = shape_of(inner);
-    err = ops->create(map, attr);
+    if (is_outer(map->type)) {
+        map->inner = make_template(inner);
+        err = map->inner != NULL ? 0 : -ENOMEM;
+    }
+    if (err == 0)
+        err = ops->create(map, attr);
     if (err == 0) {
         err = ebpf_object_init(&map->object, EBPF_MAP, destroy_map);
         if (err != 0)
             ops->destroy(map);
     }
     if (err != 0) {
+        free_template(map->inner);
         port_free(map);
         return err;
     }

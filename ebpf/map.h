@@ -124,10 +124,10 @@ struct ebpf_map {
     const struct ebpf_map_ops *ops;
     uint32_t type, key_size, value_size, max_entries, flags;
     uint64_t extra; /* map_extra */
-    struct ebpf_map_shape {
-        uint32_t type, key_size, value_size, max_entries, flags;
-        int32_t timer_offset;
-    } inner; /* maps of maps: what each of them must look like */
+    /* Maps of maps: what each of them looks like. It is owned, is no object and has no elements:
+     * whoever finds is_template set must not look for any. NULL for other types. */
+    struct ebpf_map *inner;
+    bool is_template;
     char name[BPF_OBJ_NAME_LEN];
     bool frozen;          /* clients may no longer write */
     struct ebpf_btf *btf; /* holds a reference; NULL without */

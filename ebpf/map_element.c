@@ -175,7 +175,7 @@ int ebpf_map_write(struct ebpf_map *map, const void *key, const void *value, uin
 /* Is an inner map like the one that the outer map was made with? Linux: bpf_map_meta_equal. */
 static bool shape_fits(const struct ebpf_map *outer, const struct ebpf_map *inner)
 {
-    const struct ebpf_map_shape *shape = &outer->inner;
+    const struct ebpf_map *shape = outer->inner;
     bool any_length = inner->type != BPF_MAP_TYPE_ARRAY; /* whose lookups may be inlined */
 
     return inner->type == shape->type && inner->key_size == shape->key_size &&

@@ -479,7 +479,7 @@ static struct verifier *create(const struct ebpf_prog_load *load,
 
 static void prove(struct verifier *v)
 {
-    if (v->err || !verifier_flow(v))
+    if (v->err || !lock_check_maps(v) || !verifier_flow(v))
         return;
     set_entry(v);
     if (v->load->log && (v->load->log->level & v->logged))

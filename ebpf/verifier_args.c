@@ -3,8 +3,10 @@
  * check_func_arg.
  */
 #include "ebpf/base.h"
+#include "ebpf/helpers.h"
 #include "ebpf/map.h"
 #include "ebpf/port.h"
+#include "ebpf/prog.h"
 #include "ebpf/verifier_helper.h"
 
 bool call_wrong_type(struct verifier *v, unsigned regno, const char *expected)
@@ -23,21 +25,42 @@ bool call_wrong_type(struct verifier *v, unsigned regno, const char *expected)
 static bool is_memory(const struct reg *reg)
 {
     return reg->type == REG_STACK || reg->type == REG_PACKET || reg->type == REG_PACKET_META ||
-           reg->type == REG_MAP_VALUE || reg->type == REG_MAP_KEY || reg->type == REG_RECORD;
+           reg->type == REG_MAP_VALUE || reg->type == REG_MAP_KEY || reg->type == REG_RECORD ||
+           reg->type == REG_MEM;
 }
 
-static bool check_memory(struct verifier *v, unsigned regno, uint64_t size, bool write)
+static bool is_null(const struct reg *reg)
 {
-    if (!is_memory(reg_now(v, regno)))
-        return call_wrong_type(v, regno, "fp, pkt, pkt_meta, map_value, mem");
-    return memory_region(v, regno, size, write, "helper");
+    return reg_is_const(reg) && reg->n.umin == 0;
+}
+
+/* May memory arguments of this helper be so? The packet is no ordinary memory to most. */
+static bool check_kind(struct verifier *v, const struct call *c, unsigned regno)
+{
+    const struct reg *reg = reg_now(v, regno);
+
+    if (!is_memory(reg))
+        return call_wrong_type(v, regno, "fp, pkt, pkt_meta, map_value, mem, alloc_mem");
+    if ((reg->type == REG_PACKET || reg->type == REG_PACKET_META) &&
+        !(c->rules->what & HELPER_PACKET) && v->load->type != EBPF_PROG_TYPE_MEM)
+        return verifier_reject(v, -EACCES, RULE_PACKET_ARGUMENT, (int)regno,
+                               "helper access to the packet is not allowed: bpf_%s does not take "
+                               "R%u",
+                               c->helper->name, regno);
+    return true;
+}
+
+static bool check_memory(struct verifier *v, const struct call *c, unsigned regno, uint64_t size,
+                         bool write)
+{
+    return check_kind(v, c, regno) && memory_region(v, regno, size, write, "helper");
 }
 
 static bool check_key(struct verifier *v, struct call *c, unsigned regno)
 {
     const struct reg *reg = reg_now(v, regno);
 
-    if (!check_memory(v, regno, c->map->key_size, false))
+    if (!check_memory(v, c, regno, c->map->key_size, false))
         return false;
     c->key_known =
         c->map->key_size == 4 && reg->type == REG_STACK && stack_constant(v, reg, 0, 4, &c->key);
@@ -49,7 +72,8 @@ static bool check_size(struct verifier *v, struct call *c, unsigned regno, bool 
 {
     const struct reg *size = reg_now(v, regno), *memory = reg_now(v, regno - 1);
     enum ebpf_arg kind = c->helper->args[regno - 2];
-    bool write = kind == ARG_UNINIT_MEM;
+    bool write = kind == ARG_UNINIT_MEM || kind == ARG_UNINIT_MEM_OR_NULL;
+    bool optional = kind == ARG_MEM_OR_NULL || kind == ARG_UNINIT_MEM_OR_NULL;
 
     if (size->type != REG_SCALAR)
         return call_wrong_type(v, regno, "scalar");
@@ -68,22 +92,19 @@ static bool check_size(struct verifier *v, struct call *c, unsigned regno, bool 
                                "const)'",
                                regno);
     c->size = size->n.umax;
-    if (size->n.umax == 0 && reg_is_const(memory) && memory->n.umin == 0) {
-        precise_reg(v, regno - 1);
-        return true;
-    }
-    if (kind == ARG_MEM_OR_NULL && reg_is_const(memory) && memory->n.umin == 0) {
+    c->memory = regno - 1;
+    if (optional && size->n.umax == 0 && is_null(memory)) {
         precise_reg(v, regno - 1);
         return true;
     }
     /* Bytes that may or may not be written keep what they may have been. */
     if (write && memory->type == REG_STACK && !scalar_is_const(&size->n) && c->size)
-        return memory_region(v, regno - 1, c->size, false, "helper") &&
-               memory_region(v, regno - 1, c->size, true, "helper");
-    return check_memory(v, regno - 1, c->size, write);
+        return check_memory(v, c, regno - 1, c->size, false) &&
+               check_memory(v, c, regno - 1, c->size, true);
+    return check_memory(v, c, regno - 1, c->size, write);
 }
 
-static bool check_string(struct verifier *v, unsigned regno)
+static bool check_string(struct verifier *v, struct call *c, unsigned regno)
 {
     const struct reg *reg = reg_now(v, regno);
     const struct ebpf_map *map = reg->map;
@@ -108,8 +129,54 @@ static bool check_string(struct verifier *v, unsigned regno)
     if (!err)
         ended = bounded_length(addr, map->value_size - at) < map->value_size - at;
     port_unlock(saved);
+    c->string_map = map;
+    c->string_at = (uint32_t)at;
     return ended || verifier_reject(v, -EINVAL, RULE_CONSTANT_STRING, (int)regno,
                                     "R%u: the string is not zero-terminated", regno);
+}
+
+/* The conversions of a constant format fit what is printed. Linux: check_bpf_snprintf_call. */
+bool call_check_format(struct verifier *v, const struct call *c)
+{
+    const struct reg *length = reg_now(v, 5);
+    const struct ebpf_map *map = c->string_map;
+    uint64_t saved;
+    void *addr = NULL;
+    long err;
+
+    if (!(c->rules->what & HELPER_FORMATS) || !reg_is_const(length))
+        return true;
+    if (length->n.umin % sizeof(uint64_t))
+        return verifier_reject(v, -EINVAL, RULE_FORMAT, 5,
+                               "R5 is %lu: the arguments of bpf_%s are numbers of 8 bytes each",
+                               (unsigned long)length->n.umin, c->helper->name);
+    saved = port_lock();
+    err = map->ops->direct_value((struct ebpf_map *)map, c->string_at, &addr);
+    if (!err)
+        err = ebpf_format_check(addr, map->value_size - c->string_at,
+                                (unsigned)(length->n.umin / sizeof(uint64_t)));
+    port_unlock(saved);
+    return !err ||
+           verifier_reject(v, -EINVAL, RULE_FORMAT, NO_REG,
+                           "Invalid format string: an unknown conversion, a character that is not "
+                           "printable, or more conversions than the %lu arguments",
+                           (unsigned long)length->n.umin / sizeof(uint64_t));
+}
+
+static bool check_map_argument(struct verifier *v, struct call *c, unsigned regno)
+{
+    const struct reg *reg = reg_now(v, regno);
+
+    if (reg->type != REG_MAP)
+        return call_wrong_type(v, regno, "map_ptr");
+    if (c->map && (c->map != reg->map || c->map_uid != reg->id))
+        return verifier_reject(v, -EINVAL, RULE_TIMER_MAP, (int)regno,
+                               "timer pointer in R%u map_uid=%u doesn't match map pointer in R%u "
+                               "map_uid=%u: the timer is in a value of another map",
+                               regno - 1, c->map_uid, regno, reg->id);
+    c->map = reg->map;
+    c->map_uid = reg->id;
+    return true;
 }
 
 static bool check_record(struct verifier *v, struct call *c, unsigned regno)
@@ -117,7 +184,7 @@ static bool check_record(struct verifier *v, struct call *c, unsigned regno)
     const struct reg *reg = reg_now(v, regno);
 
     if (reg->type != REG_RECORD)
-        return call_wrong_type(v, regno, "ringbuf_mem");
+        return call_wrong_type(v, regno, "alloc_mem");
     if (reg->off || !scalar_is_const(&reg->n) || reg->n.umin)
         return verifier_reject(v, -EACCES, RULE_RELEASE_OFFSET, (int)regno,
                                "R%u must have zero offset when passed to release func: it is "
@@ -153,25 +220,23 @@ bool call_check_argument(struct verifier *v, struct call *c, unsigned regno)
     case ARG_VARIADIC:
         return true;
     case ARG_CONST_MAP_PTR:
-        if (reg->type != REG_MAP)
-            return call_wrong_type(v, regno, "map_ptr");
-        c->map = reg->map;
-        return true;
+        return check_map_argument(v, c, regno);
     case ARG_MAP_KEY:
         return check_key(v, c, regno);
     case ARG_MAP_VALUE:
-        return check_memory(v, regno, c->map->value_size, false);
+        return check_memory(v, c, regno, c->map->value_size, false);
     case ARG_UNINIT_MAP_VALUE:
-        return check_memory(v, regno, c->map->value_size, true);
+        /* A bloom filter's peek asks for a value instead of giving one. */
+        return check_memory(v, c, regno, c->map->value_size,
+                            c->map->type != BPF_MAP_TYPE_BLOOM_FILTER);
     case ARG_CTX:
         return check_context_argument(v, regno);
     case ARG_MEM:
     case ARG_UNINIT_MEM:
-        return is_memory(reg) || (reg_is_const(reg) && reg->n.umin == 0) ||
-               call_wrong_type(v, regno, "fp, pkt, pkt_meta, map_value, mem");
+        return check_kind(v, c, regno);
     case ARG_MEM_OR_NULL:
-        return is_memory(reg) || reg_is_const(reg) ||
-               call_wrong_type(v, regno, "fp, pkt, pkt_meta, map_value, mem, or NULL");
+    case ARG_UNINIT_MEM_OR_NULL:
+        return is_null(reg) || check_kind(v, c, regno);
     case ARG_SIZE:
         return check_size(v, c, regno, false);
     case ARG_SIZE_OR_ZERO:
@@ -183,14 +248,15 @@ bool call_check_argument(struct verifier *v, struct call *c, unsigned regno)
                                    "R%u is not a known constant: the size must be the same on "
                                    "every run",
                                    regno);
-        c->size = reg->n.umin;
+        c->size = (uint32_t)reg->n.umin; /* as the helpers take it */
         return true;
     case ARG_ALLOC_MEM:
         return check_record(v, c, regno);
     case ARG_CONST_STR:
-        return check_string(v, regno);
+        return check_string(v, c, regno);
     case ARG_LONG_PTR:
-        return check_memory(v, regno, sizeof(uint64_t), true);
+        return check_memory(v, c, regno, sizeof(uint64_t), true) &&
+               memory_aligned(v, regno, sizeof(uint64_t));
     case ARG_FUNC:
         if (reg->type != REG_FUNC)
             return call_wrong_type(v, regno, "func");
@@ -200,6 +266,15 @@ bool call_check_argument(struct verifier *v, struct call *c, unsigned regno)
         precise_reg(v, regno);
         return reg->type == REG_STACK || (reg_is_const(reg) && reg->n.umin == 0) ||
                call_wrong_type(v, regno, "fp, or NULL");
+    case ARG_SPIN_LOCK:
+        return lock_argument(v, c, regno);
+    case ARG_TIMER:
+        return timer_argument(v, c, regno);
+    case ARG_DYNPTR:
+    case ARG_UNINIT_DYNPTR:
+    case ARG_RINGBUF_DYNPTR:
+    case ARG_UNINIT_RINGBUF_DYNPTR:
+        return dynptr_argument(v, c, regno);
     default:
         return verifier_reject(v, -EINVAL, RULE_HELPER_UNKNOWN, NO_REG,
                                "bpf_%s: the verifier does not know its argument R%u",

@@ -4,6 +4,7 @@
  * check_cond_jmp_op.
  */
 #include "ebpf/base.h"
+#include "ebpf/map.h"
 #include "ebpf/verifier_state.h"
 
 /* The way that the jump goes is on a stack of its own; comes back to it with state at pc. */
@@ -40,6 +41,28 @@ struct null_check {
     bool null;
 };
 
+/* Linux: mark_ptr_not_null_reg. */
+static void set_not_null(struct reg *reg)
+{
+    bool timed;
+
+    if (reg->type == REG_MAP_VALUE_OR_NULL && reg->map->inner) {
+        reg->type = REG_MAP;
+        reg->map = reg->map->inner;
+        reg->map_uid = 0;
+        timed = reg->map->timer_offset >= 0; /* a timer belongs to one map of those */
+        reg->id = timed ? reg->id : 0;
+        return;
+    }
+    if (reg->type == REG_MAP_VALUE_OR_NULL) {
+        reg->type = REG_MAP_VALUE;
+        reg->id = reg->map->lock_offset >= 0 ? reg->id : 0;
+        return;
+    }
+    reg->type = reg->type == REG_MEM_OR_NULL ? REG_MEM : REG_RECORD;
+    reg->id = 0;
+}
+
 static bool mark_null(struct verifier *v, struct reg *reg, void *arg)
 {
     const struct null_check *check = arg;
@@ -47,12 +70,10 @@ static bool mark_null(struct verifier *v, struct reg *reg, void *arg)
     (void)v;
     if (!is_or_null((enum reg_type)reg->type) || reg->id != check->id)
         return true;
-    if (check->null) {
+    if (check->null)
         reg_set_scalar(reg, scalar_const(0));
-    } else {
-        reg->type = reg->type == REG_MAP_VALUE_OR_NULL ? REG_MAP_VALUE : REG_RECORD;
-        reg->id = 0;
-    }
+    else
+        set_not_null(reg);
     return true;
 }
 
@@ -60,9 +81,10 @@ static void decide_null(struct verifier *v, const struct reg *reg, bool null)
 {
     struct null_check check = {reg->id, null};
     uint32_t ref = reg->ref;
+    bool own = ref && ref == reg->id; /* else a dynptr's, which is there all the same */
 
     regs_visit(v, mark_null, &check);
-    if (null && ref)
+    if (null && own)
         release_ref(v, ref);
 }
 

@@ -19,6 +19,8 @@ bool call_enter(struct verifier *v, uint32_t function, bool called_back)
     struct state *s = v->now;
     struct frame *callee;
 
+    if (!lock_check_call(v))
+        return false;
     if (s->depth + 1 == ISA_FRAMES_MAX)
         return verifier_reject(v, -E2BIG, RULE_CALL_DEPTH, NO_REG,
                                "the call stack of %u frames is too deep, %u are allowed; does a "
@@ -58,6 +60,8 @@ bool exit_step(struct verifier *v, bool *ended)
     struct state *s = v->now;
     const struct reg *r0 = reg_now(v, 0);
 
+    if (!lock_check_exit(v))
+        return false;
     if (s->depth == 0) {
         if (s->nr_refs)
             return verifier_reject(v, -EINVAL, RULE_REFERENCE, NO_REG,

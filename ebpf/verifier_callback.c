@@ -48,10 +48,14 @@ static void set_arguments(struct verifier *v, const struct call *c, const struct
         arg[1] = caller->regs[3];
         return;
     }
-    arg[0] = (struct reg){.type = REG_MAP, .map = c->map, .n = scalar_const(0)};
+    arg[0] = (struct reg){.type = REG_MAP, .map = c->map, .id = c->map_uid, .n = scalar_const(0)};
     arg[1] = (struct reg){
         .type = REG_MAP_KEY, .frame = (uint8_t)v->now->depth, .map = c->map, .n = scalar_const(0)};
-    arg[2] = (struct reg){.type = REG_MAP_VALUE, .map = c->map, .n = scalar_const(0)};
+    arg[2] = (struct reg){.type = REG_MAP_VALUE,
+                          .map = c->map,
+                          .map_uid = c->map_uid,
+                          .id = c->map->lock_offset >= 0 ? ++v->next_id : 0,
+                          .n = scalar_const(0)};
     arg[3] = caller->regs[3];
 }
 

@@ -307,6 +307,8 @@ static void touch_call(struct flow *f, struct copies *c, uint32_t pc)
             size = c->map->key_size;
         if (helper->args[n] == ARG_MAP_VALUE && c->map)
             size = c->map->value_size;
+        if (ebpf_arg_is_dynptr(helper->args[n]))
+            size = sizeof(struct bpf_dynptr);
         f->touch[pc].reads |= slots_of(off, size, false);
     }
 }

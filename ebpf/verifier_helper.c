@@ -26,7 +26,7 @@ static bool forget_ref(struct verifier *v, struct reg *reg, void *arg)
     return true;
 }
 
-/* The reference is given back; nothing may use what it was to. */
+/* The reference is no longer held. */
 bool release_ref(struct verifier *v, uint32_t ref)
 {
     struct state *s = v->now;
@@ -38,6 +38,14 @@ bool release_ref(struct verifier *v, uint32_t ref)
         return true;
     }
     return false;
+}
+
+/* Given back: nothing may use what it was to. */
+static void give_back(struct verifier *v, uint32_t ref)
+{
+    release_ref(v, ref);
+    dynptr_release(v, ref);
+    regs_visit(v, forget_ref, &ref);
 }
 
 static uint32_t acquire_ref(struct verifier *v)
@@ -57,42 +65,18 @@ static uint32_t acquire_ref(struct verifier *v)
 /* ---- which maps a helper is for (Linux: check_map_func_compatibility) ---------------------------
  */
 
-static bool starts_with(const char *text, const char *start)
-{
-    while (*start)
-        if (*text++ != *start++)
-            return false;
-    return true;
-}
-
 static bool check_map(struct verifier *v, const struct call *c)
 {
     const struct ebpf_map *map = c->map;
-    const char *name = c->helper->name;
-    bool fits;
 
     if (!map)
         return true;
-    if (starts_with(name, "ringbuf_"))
-        fits = map->type == BPF_MAP_TYPE_RINGBUF;
-    else if (text_equal(name, "tail_call"))
-        fits = map->type == BPF_MAP_TYPE_PROG_ARRAY;
-    else if (text_equal(name, "perf_event_output"))
-        fits = map->type == BPF_MAP_TYPE_PERF_EVENT_ARRAY;
-    else if (text_equal(name, "get_stackid"))
-        fits = map->type == BPF_MAP_TYPE_STACK_TRACE;
-    else if (text_equal(name, "map_push_elem") || text_equal(name, "map_pop_elem") ||
-             text_equal(name, "map_peek_elem"))
-        fits = map->ops->push != NULL;
-    else
-        fits = map->ops->lookup != NULL;
-    if (!fits)
+    if (!(c->rules->maps >> map->type & 1))
         return verifier_reject(v, -EINVAL, RULE_MAP_TYPE, 1,
-                               "cannot pass map_type %u (%s) into func bpf_%s", map->type,
-                               map->ops->name, name);
-    if ((map->flags & BPF_F_RDONLY_PROG) &&
-        (text_equal(name, "map_update_elem") || text_equal(name, "map_delete_elem") ||
-         text_equal(name, "map_push_elem") || text_equal(name, "map_pop_elem")))
+                               "cannot pass map_type %u into func bpf_%s#%u: not for a %s",
+                               map->type, c->helper->name, ebpf_helper_id(c->helper),
+                               map->ops->name);
+    if ((map->flags & BPF_F_RDONLY_PROG) && (c->rules->what & HELPER_WRITES_MAP))
         return verifier_reject(v, -EACCES, RULE_MAP_FORBIDDEN, 1,
                                "write into map forbidden: %s was made with "
                                "BPF_F_RDONLY_PROG",
@@ -103,18 +87,21 @@ static bool check_map(struct verifier *v, const struct call *c)
 /* ---- results ------------------------------------------------------------------------------------
  */
 
-static bool is_array(const struct ebpf_map *map)
+/* An array, and not one of many lengths. */
+static bool is_sized_array(const struct ebpf_map *map)
 {
-    return map->type == BPF_MAP_TYPE_ARRAY || map->type == BPF_MAP_TYPE_PERCPU_ARRAY;
+    return !map->is_template &&
+           (map->type == BPF_MAP_TYPE_ARRAY || map->type == BPF_MAP_TYPE_PERCPU_ARRAY);
 }
 
 static void set_map_value(struct verifier *v, const struct call *c, struct reg *r0)
 {
-    bool found = c->key_known && is_array(c->map) && c->key < c->map->max_entries;
+    bool found = c->key_known && is_sized_array(c->map) && c->key < c->map->max_entries;
 
     *r0 = (struct reg){.type = found ? REG_MAP_VALUE : REG_MAP_VALUE_OR_NULL,
                        .map = c->map,
-                       .id = found ? 0 : ++v->next_id,
+                       .map_uid = c->map_uid,
+                       .id = found && c->map->lock_offset < 0 ? 0 : ++v->next_id,
                        .n = scalar_const(0)};
 }
 
@@ -126,11 +113,12 @@ static bool set_result(struct verifier *v, const struct call *c)
     switch (c->helper->ret) {
     case RET_INTEGER:
         reg_set_unknown(r0);
-        if (starts_with(c->helper->name, "probe_read") && c->helper->args[1] == ARG_SIZE_OR_ZERO &&
-            c->size <= INT32_MAX)
-            r0->n = scalar_signed_range(-MAX_ERRNO, (int64_t)c->size);
-        if (text_equal(c->helper->name, "get_smp_processor_id"))
-            r0->n = scalar_range(0, PORT_NR_CPUS - 1);
+        return true;
+    case RET_LENGTH:
+        reg_set_scalar(r0, scalar_signed_range(-MAX_ERRNO, (int64_t)c->size));
+        return true;
+    case RET_CPU:
+        reg_set_scalar(r0, scalar_range(0, PORT_NR_CPUS - 1));
         return true;
     case RET_VOID:
         r0->type = REG_NONE;
@@ -147,10 +135,14 @@ static bool set_result(struct verifier *v, const struct call *c)
                            .n = scalar_const(0)};
         return ref != 0;
     case RET_MEM_OR_NULL:
-        break;
+        *r0 = (struct reg){.type = REG_MEM_OR_NULL,
+                           .id = ++v->next_id,
+                           .ref = c->dynptr_ref,
+                           .size = c->size,
+                           .n = scalar_const(0)};
+        return true;
     }
-    return verifier_reject(v, -EINVAL, RULE_HELPER_UNKNOWN, NO_REG,
-                           "bpf_%s: the verifier does not know what it returns", c->helper->name);
+    return false;
 }
 
 /* What is the same on every path, for the JIT. */
@@ -158,12 +150,13 @@ static void note_call(struct verifier *v, const struct call *c)
 {
     struct ebpf_proof_slot *slot = slot_now(v);
     bool first = !v->info[v->now->pc].explored;
-    bool known = c->key_known && c->map;
+    struct ebpf_map *map = c->map && !c->map->is_template ? c->map : NULL;
+    bool known = c->key_known && map;
 
-    slot->map = first || slot->map == c->map ? c->map : NULL;
+    slot->map = first || slot->map == map ? map : NULL;
     slot->key_constant = known && (first || (slot->key_constant && slot->key == (uint32_t)c->key));
     slot->key = slot->key_constant ? (uint32_t)c->key : 0;
-    slot->null_impossible = known && is_array(c->map) && c->key < c->map->max_entries &&
+    slot->null_impossible = known && is_sized_array(map) && c->key < map->max_entries &&
                             (first || slot->null_impossible);
 }
 
@@ -175,14 +168,24 @@ static bool forget_packet(struct verifier *v, struct reg *reg, void *arg)
     return true;
 }
 
+/* The packet may be elsewhere now: pointers to it, in all frames, are numbers. */
+void forget_packets(struct verifier *v)
+{
+    regs_visit(v, forget_packet, NULL);
+}
+
 bool helper_step(struct verifier *v, const struct ebpf_decoded *insn)
 {
     struct call c = {.helper = (const struct ebpf_helper *)insn->imm};
+    uint32_t made_ref = 0;
 
+    c.rules = ebpf_helper_rules(c.helper);
+    if (!(c.rules->what & HELPER_UNLOCKS) && !lock_check_call(v))
+        return false;
     for (unsigned regno = 1; regno <= 5; regno++)
         if (!call_check_argument(v, &c, regno))
             return false;
-    if (!check_map(v, &c))
+    if (!check_map(v, &c) || !call_check_format(v, &c))
         return false;
     note_call(v, &c);
     if (helper_calls_back(insn))
@@ -192,13 +195,18 @@ bool helper_step(struct verifier *v, const struct ebpf_decoded *insn)
                                "tail_call would lead to reference leak: reference id=%u of insn "
                                "%u is not given back",
                                v->now->refs[0].id, v->now->refs[0].slot);
-    if (c.ref) {
-        release_ref(v, c.ref);
-        regs_visit(v, forget_ref, &c.ref);
-    }
+    if (c.ref)
+        give_back(v, c.ref);
     call_clobber(v);
-    if (starts_with(c.helper->name, "xdp_adjust_"))
-        regs_visit(v, forget_packet, NULL);
+    if (c.rules->what & HELPER_MOVES_PACKET)
+        forget_packets(v);
+    if (c.made && c.made_kind == DYNPTR_RINGBUF) {
+        made_ref = acquire_ref(v);
+        if (!made_ref)
+            return false;
+    }
+    if (c.made)
+        dynptr_make(v, &c, made_ref);
     if (insn->op == OP_TAIL_CALL)
         reg_set_unknown(reg_now(v, 0)); /* it goes on here when there is no such program */
     else if (!set_result(v, &c))

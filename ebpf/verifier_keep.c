@@ -182,6 +182,7 @@ struct kept *keep(struct verifier *v, const struct state *state, uint32_t pc)
     kept->bytes = size;
     kept->pc = pc;
     kept->depth = state->depth;
+    kept->lock = state->lock;
     kept->nr_refs = state->nr_refs;
     __builtin_memcpy(kept->frames, frames, (state->depth + 1) * sizeof(frames[0]));
     __builtin_memcpy(kept_refs(kept), state->refs, state->nr_refs * sizeof(state->refs[0]));
@@ -222,6 +223,7 @@ void unkeep(struct verifier *v, const struct kept *kept, struct state *state)
     (void)v;
     state->pc = kept->pc;
     state->depth = kept->depth;
+    state->lock = kept->lock;
     state->nr_refs = kept->nr_refs;
     __builtin_memcpy(state->refs, kept_refs((struct kept *)kept),
                      kept->nr_refs * sizeof(state->refs[0]));

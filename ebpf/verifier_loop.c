@@ -141,7 +141,7 @@ static bool add_counter(struct loop *l, struct cell cell, uint64_t init, int64_t
 static bool same_pointer_but_offset(const struct reg *a, const struct reg *b)
 {
     return a->type == b->type && a->map == b->map && a->frame == b->frame && a->id == b->id &&
-           a->ref == b->ref && a->type != REG_CTX &&
+           a->ref == b->ref && a->map_uid == b->map_uid && a->type != REG_CTX &&
            __builtin_memcmp(&a->n, &b->n, sizeof(a->n)) == 0;
 }
 
@@ -173,7 +173,7 @@ static void forget_different(struct verifier *v, struct kept *old)
 
             for (unsigned i = 0; i < 8; i++)
                 if (!before || before->bytes[i] != slot->bytes[i] ||
-                    (slot->bytes[i] == BYTE_SPILL && !same))
+                    (slot->bytes[i] >= BYTE_SPILL && !same))
                     slot->bytes[i] = BYTE_NONE;
             if (!same)
                 slot->size = 0;
@@ -343,7 +343,8 @@ static bool set_counter(struct verifier *v, struct loop *l, struct counter *c)
     if (reg->type == REG_PACKET || reg->type == REG_PACKET_META) {
         if (c->step > 0)
             reg->range = reg->range > (int64_t)far ? reg->range - (int64_t)far : 0;
-    } else if (reg->type != REG_MAP_VALUE && reg->type != REG_STACK && reg->type != REG_RECORD) {
+    } else if (reg->type != REG_MAP_VALUE && reg->type != REG_STACK && reg->type != REG_RECORD &&
+               reg->type != REG_MEM) {
         return false;
     }
     reg->id = ID_LOOP | ++v->next_id;
@@ -417,7 +418,8 @@ static bool prepare(struct verifier *v, struct loop *l, struct kept *old)
 {
     struct comparison c = {.l = l};
 
-    if (old->nr_refs != v->now->nr_refs)
+    if (old->nr_refs != v->now->nr_refs || old->lock.map != v->now->lock.map ||
+        old->lock.id != v->now->lock.id)
         return false;
     forget_different(v, old);
     if (!visit_cells(v, old, compare_cell, &c))

@@ -38,6 +38,7 @@ static enum proof_memory memory_of(const struct reg *base)
     case REG_MAP_KEY:
         return PROOF_MEM_MIXED;
     case REG_RECORD:
+    case REG_MEM:
         return PROOF_MEM_RECORD;
     default:
         return PROOF_MEM_PACKET;
@@ -129,22 +130,53 @@ static bool check_packet(struct verifier *v, const struct access *a)
     return true;
 }
 
+static const char *alignment_name(enum reg_type type)
+{
+    switch (type) {
+    case REG_STACK:
+        return "stack ";
+    case REG_MAP_VALUE:
+        return "value ";
+    case REG_CTX:
+        return "context ";
+    case REG_PACKET:
+    case REG_PACKET_META:
+        return "packet ";
+    default:
+        return "";
+    }
+}
+
+/* Linux: check_ptr_alignment. */
 static bool check_alignment(struct verifier *v, const struct access *a, bool strict)
 {
     struct tnum at = tnum_add(a->base->n.bits, tnum_const((uint64_t)(a->base->off + a->off)));
 
+    /* What is spilled to the stack is found by whole slots. */
+    strict |= a->base->type == REG_STACK;
     if (!strict && !(v->flags & EBPF_VERIFY_STRICT_ALIGNMENT))
         return true;
     /* A packet starts two bytes after a multiple of four (Linux: NET_IP_ALIGN). */
-    if (a->base->type == REG_PACKET && v->load->type != EBPF_PROG_TYPE_MEM)
+    if ((a->base->type == REG_PACKET || a->base->type == REG_PACKET_META) &&
+        v->load->type != EBPF_PROG_TYPE_MEM)
         at = tnum_add(at, tnum_const(2));
     if ((at.value | at.mask) & (a->size - 1))
         return verifier_reject(v, -EACCES, RULE_ALIGNMENT, (int)a->regno,
-                               "misaligned access off %ld size %lu through R%u: %s",
+                               "misaligned %saccess off %ld size %lu through R%u: %s",
+                               alignment_name((enum reg_type)a->base->type),
                                (long)(a->base->off + a->off), (unsigned long)a->size, a->regno,
-                               strict ? "atomic operations are aligned to their size"
-                                      : "strict alignment was asked for");
+                               a->base->type == REG_STACK ? "the stack is always accessed aligned"
+                               : strict                   ? "it is aligned to its size here"
+                                                          : "strict alignment was asked for");
     return true;
+}
+
+/* Is what a helper accesses through register regno at a multiple of size? */
+bool memory_aligned(struct verifier *v, unsigned regno, uint64_t size)
+{
+    const struct access a = {reg_now(v, regno), regno, 0, size, false};
+
+    return check_alignment(v, &a, true);
 }
 
 static bool check_map_value(struct verifier *v, const struct access *a)
@@ -156,7 +188,8 @@ static bool check_map_value(struct verifier *v, const struct access *a)
                                "%s map forbidden: %s was made with %s",
                                a->write ? "write into" : "read from", map->name,
                                a->write ? "BPF_F_RDONLY_PROG" : "BPF_F_WRONLY_PROG");
-    return check_inside(v, a, map->value_size, "map value");
+    return check_inside(v, a, map->value_size, "map value") &&
+           lock_check_access(v, a->base, a->off, a->size);
 }
 
 static bool bad_base(struct verifier *v, const struct access *a)
@@ -184,6 +217,7 @@ static bool check_access(struct verifier *v, const struct access *a)
                                    "write to change key R%u not allowed", a->regno);
         return check_inside(v, a, a->base->map->key_size, "map key");
     case REG_RECORD:
+    case REG_MEM:
         return check_inside(v, a, a->base->size, "memory");
     case REG_PACKET:
     case REG_PACKET_META:
@@ -379,7 +413,9 @@ bool memory_atomic(struct verifier *v, const struct ebpf_decoded *insn, uint32_t
     if (a.base->type == REG_STACK ? !stack_fill(v, a.base, a.off, size) : !check_access(v, &a))
         return false;
     v->trace[v->nr_trace - 1] &= ~TRACE_STACK;
-    if (imm & BPF_FETCH)
+    if ((imm & BPF_FETCH) && old.type != REG_SCALAR)
+        *reg_now(v, to) = old; /* a pointer that was spilled there */
+    else if (imm & BPF_FETCH)
         reg_set_scalar(reg_now(v, to), size == 8 ? unknown : scalar_zero_extend(&unknown, 32));
     return true;
 }

@@ -67,6 +67,8 @@ static bool reg_same(struct ids *ids, const struct reg *old, const struct reg *n
         break;
     case REG_RECORD:
     case REG_RECORD_OR_NULL:
+    case REG_MEM:
+    case REG_MEM_OR_NULL:
         if (old->size != now->size)
             return false;
         break;
@@ -78,11 +80,16 @@ static bool reg_same(struct ids *ids, const struct reg *old, const struct reg *n
         if (old->target != now->target)
             return false;
         break;
+    case REG_DYNPTR:
+        if (old->kind != now->kind)
+            return false;
+        break;
     default:
         break;
     }
     return old->off == now->off && scalar_includes(&old->n, &now->n) &&
-           same_id(ids, old->id, now->id) && same_id(ids, old->ref, now->ref);
+           same_id(ids, old->id, now->id) && same_id(ids, old->ref, now->ref) &&
+           same_id(ids, old->map_uid, now->map_uid);
 }
 
 static bool byte_same(const struct slot *old, const struct slot *now, unsigned i)
@@ -93,7 +100,7 @@ static bool byte_same(const struct slot *old, const struct slot *now, unsigned i
     case BYTE_NONE:
         return true;
     case BYTE_MISC:
-        return now->bytes[i] != BYTE_NONE && number;
+        return now->bytes[i] != BYTE_NONE && now->bytes[i] != BYTE_DYNPTR && number;
     case BYTE_ZERO:
         return now->bytes[i] == BYTE_ZERO;
     default:
@@ -125,7 +132,7 @@ static bool slot_same(struct ids *ids, const struct slot *old, const struct slot
         return false;
     }
     for (unsigned i = 0; i < 8; i++)
-        if (old->bytes[i] != BYTE_SPILL && !byte_same(old, now, i))
+        if (old->bytes[i] < BYTE_SPILL && !byte_same(old, now, i))
             return false;
     return true;
 }
@@ -186,11 +193,14 @@ bool kept_includes(struct verifier *v, struct kept *old, const struct state *now
     ids.nr = 0;
     if ((v->flags & EBPF_VERIFY_EXACT) && like == LIKE_USED)
         like = LIKE_ALL;
-    if (!kept_calls_same(old, now) || !has_trips_left(old, now) || old->nr_refs != now->nr_refs)
+    if (!kept_calls_same(old, now) || !has_trips_left(old, now) || old->nr_refs != now->nr_refs ||
+        old->lock.map != now->lock.map)
         return false;
     for (unsigned f = now->depth + 1; f-- > 0;)
         if (!frame_same(&ids, old, f, &now->frames[f], like))
             return false;
+    if (old->lock.map && !same_id(&ids, old->lock.id, now->lock.id))
+        return false;
     for (uint32_t i = 0; i < now->nr_refs; i++)
         if (kept_refs(old)[i].level != now->refs[i].level ||
             !same_id(&ids, kept_refs(old)[i].id, now->refs[i].id))

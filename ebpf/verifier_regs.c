@@ -21,7 +21,7 @@ bool reg_is_const(const struct reg *reg)
 
 bool is_or_null(enum reg_type type)
 {
-    return type == REG_MAP_VALUE_OR_NULL || type == REG_RECORD_OR_NULL;
+    return type == REG_MAP_VALUE_OR_NULL || type == REG_RECORD_OR_NULL || type == REG_MEM_OR_NULL;
 }
 
 /* A pointer's variable part grows by n. For packets, what is known to be inside shrinks by the most

@@ -119,6 +119,23 @@ static bool spills(const struct reg *from, int regno, int64_t low, uint32_t size
     return byte_at(low) % size == 0 && from->type == REG_SCALAR && !is_zero(from);
 }
 
+/* Is [base + off, + size) in the frame? Its slots are then in use. */
+bool stack_reach(struct verifier *v, const struct reg *base, int64_t off, uint32_t size)
+{
+    int64_t low, high;
+
+    return bounds(v, base, off, size, &low, &high);
+}
+
+/* Bytes [low, high) are going to be written: dynptrs among them end. */
+static bool end_dynptrs(struct verifier *v, struct frame *f, int64_t low, int64_t high)
+{
+    for (int64_t at = low; at < high; at = (at | 7) + 1)
+        if (!dynptr_overwrite(v, f, slot_at(at)))
+            return false;
+    return true;
+}
+
 /* Stores the low size bytes of from, which is register regno, or with -1 an immediate. */
 bool stack_write(struct verifier *v, const struct reg *base, int64_t off, uint32_t size,
                  const struct reg *from, int regno)
@@ -132,6 +149,8 @@ bool stack_write(struct verifier *v, const struct reg *base, int64_t off, uint32
     if (from->type == REG_STACK && base->frame < v->now->depth)
         return verifier_reject(v, -EINVAL, RULE_STACK_POINTER, regno,
                                "cannot spill pointers to stack into stack frame of the caller");
+    if (!end_dynptrs(v, f, low, high + size))
+        return false;
     if (low != high) {
         maybe_write(f, low, high + size);
         return true;
@@ -153,6 +172,14 @@ bool stack_write(struct verifier *v, const struct reg *base, int64_t off, uint32
     return true;
 }
 
+static bool has_dynptr(const struct frame *f, int64_t low, int64_t high)
+{
+    for (int64_t at = low; at < high; at = (at | 7) + 1)
+        if (f->slots[slot_at(at)].bytes[0] == BYTE_DYNPTR)
+            return true;
+    return false;
+}
+
 /* [base + off, + size) gets bytes that are not known, as by a helper. */
 bool stack_fill(struct verifier *v, const struct reg *base, int64_t off, uint32_t size)
 {
@@ -161,6 +188,10 @@ bool stack_fill(struct verifier *v, const struct reg *base, int64_t off, uint32_
 
     if (!bounds(v, base, off, size, &low, &high))
         return false;
+    /* The helper may have been given the dynptr itself too. */
+    if (has_dynptr(f, low, high + size))
+        return verifier_reject(v, -EACCES, RULE_DYNPTR_BYTES, NO_REG,
+                               "potential write to dynptr at off=%ld disallowed", (long)low);
     if (low != high) {
         maybe_write(f, low, high + size);
         return true;
@@ -209,6 +240,11 @@ bool stack_read(struct verifier *v, const struct reg *base, int64_t off, uint32_
 
     if (!bounds(v, base, off, size, &low, &high))
         return false;
+    if (has_dynptr(f, low, high + size))
+        return verifier_reject(v, -EACCES, RULE_DYNPTR_BYTES, NO_REG,
+                               "invalid read from stack off %ld size %u: a dynptr is there, which "
+                               "only helpers look into",
+                               (long)low, size);
     note_unwritten(v, f, low, high + size);
     if (!to)
         return true;

@@ -52,9 +52,12 @@ enum reg_type {
     REG_PACKET,
     REG_PACKET_META,
     REG_PACKET_END,
-    REG_RECORD,
+    REG_RECORD, /* reserved in a ring buffer */
     REG_RECORD_OR_NULL,
+    REG_MEM, /* part of what a dynptr is over */
+    REG_MEM_OR_NULL,
     REG_FUNC,
+    REG_DYNPTR, /* in slots alone: half of a dynptr, off says which */
 };
 
 /* An id that is a loop's own: it matches only itself, while others match by how they are used. */
@@ -67,19 +70,25 @@ struct reg {
     uint8_t type;  /* enum reg_type */
     uint8_t frame; /* REG_STACK; REG_MAP_KEY: the frame that it is lent to */
     bool precise;  /* scalar: its value matters to what follows */
-    uint32_t id;   /* scalar: link; or-null, packet: which */
+    uint32_t id;   /* scalar: link; or-null, packet, dynptr: which; map value: which, if it has a
+                      lock; map that was looked up: which, if its values have timers */
     int64_t off;
     union {
         struct ebpf_map *map; /* REG_MAP, REG_MAP_VALUE(_OR_NULL), REG_MAP_KEY */
-        uint64_t size;        /* REG_RECORD(_OR_NULL) */
+        uint64_t size;        /* REG_RECORD(_OR_NULL), REG_MEM(_OR_NULL) */
+        uint64_t kind;        /* REG_DYNPTR: enum dynptr_kind */
         int64_t range;        /* packet: [base + n, + range) is inside */
         uint64_t target;      /* REG_FUNC: slot */
     };
-    uint32_t ref; /* reference to give back, 0: none */
+    uint32_t ref;     /* reference to give back, 0: none */
+    uint32_t map_uid; /* REG_MAP_VALUE(_OR_NULL): the id that its map had */
     struct scalar n;
 };
 
-enum byte_kind { BYTE_NONE, BYTE_MISC, BYTE_ZERO, BYTE_SPILL };
+/* The last two say that the slot's register is what counts. */
+enum byte_kind { BYTE_NONE, BYTE_MISC, BYTE_ZERO, BYTE_SPILL, BYTE_DYNPTR };
+
+enum dynptr_kind { DYNPTR_LOCAL, DYNPTR_RINGBUF };
 
 /* Eight bytes of stack. Slot i is [-8 * (i + 1), -8 * i) of its frame. */
 struct slot {
@@ -107,8 +116,15 @@ struct ref {
     uint32_t level : 8; /* how many frames around that were called back */
 };
 
+/* The spin lock that is held: in the value with this id of this map. NULL: none. */
+struct held_lock {
+    struct ebpf_map *map;
+    uint32_t id;
+};
+
 struct state {
     uint32_t pc, depth; /* index of the innermost frame */
+    struct held_lock lock;
     uint32_t nr_refs;
     struct ref refs[REFS_MAX];
     struct frame frames[ISA_FRAMES_MAX];
@@ -130,6 +146,7 @@ struct kept {
     struct kept *older, *newer; /* as they were kept, anywhere */
     uint32_t bytes, serial;
     uint32_t pc, depth, nr_refs;
+    struct held_lock lock;
     uint32_t trace, branches; /* how long the path's trace was, and how many ways were put aside */
     uint32_t hits, misses;
     bool done;         /* every path from here has been walked */
@@ -338,6 +355,7 @@ bool stack_read(struct verifier *v, const struct reg *base, int64_t off, uint32_
 bool stack_write(struct verifier *v, const struct reg *base, int64_t off, uint32_t size,
                  const struct reg *from, int regno);
 bool stack_fill(struct verifier *v, const struct reg *base, int64_t off, uint32_t size);
+bool stack_reach(struct verifier *v, const struct reg *base, int64_t off, uint32_t size);
 bool stack_constant(struct verifier *v, const struct reg *base, int64_t off, uint32_t size,
                     uint64_t *value);
 bool memory_load(struct verifier *v, const struct ebpf_decoded *insn, uint32_t size, bool sign);
@@ -345,6 +363,7 @@ bool memory_store(struct verifier *v, const struct ebpf_decoded *insn, uint32_t 
                   bool immediate);
 bool memory_atomic(struct verifier *v, const struct ebpf_decoded *insn, uint32_t size,
                    uint32_t imm);
+bool memory_aligned(struct verifier *v, unsigned regno, uint64_t size);
 bool memory_region(struct verifier *v, unsigned regno, uint64_t size, bool write, const char *what);
 
 /* ---- verifier_alu.c, verifier_branch.c, verifier_helper.c, verifier_call.c */
@@ -356,6 +375,14 @@ bool helper_step(struct verifier *v, const struct ebpf_decoded *insn);
 bool release_ref(struct verifier *v, uint32_t ref);
 void call_clobber(struct verifier *v);
 bool call_enter(struct verifier *v, uint32_t function, bool called_back);
+void forget_packets(struct verifier *v);
+
+/* ---- verifier_dynptr.c, verifier_lock.c */
+bool dynptr_overwrite(struct verifier *v, struct frame *f, unsigned slot);
+bool lock_check_maps(struct verifier *v);
+bool lock_check_access(struct verifier *v, const struct reg *base, int64_t off, uint64_t size);
+bool lock_check_call(struct verifier *v);
+bool lock_check_exit(struct verifier *v);
 bool call_step(struct verifier *v, const struct ebpf_decoded *insn);
 bool exit_step(struct verifier *v, bool *ended);
 

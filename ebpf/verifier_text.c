@@ -27,7 +27,10 @@ const char *reg_type_name(enum reg_type type)
         [REG_PACKET_END] = "pkt_end",
         [REG_RECORD] = "alloc_mem",
         [REG_RECORD_OR_NULL] = "alloc_mem_or_null",
+        [REG_MEM] = "mem",
+        [REG_MEM_OR_NULL] = "mem_or_null",
         [REG_FUNC] = "func",
+        [REG_DYNPTR] = "dynptr",
     };
 
     return names[type];
@@ -97,7 +100,8 @@ static void put_pointer(struct text *t, const struct reg *reg)
     put_signed(t, "off", reg->off);
     if (reg->type == REG_PACKET || reg->type == REG_PACKET_META)
         put_signed(t, "r", reg->range);
-    if (reg->type == REG_RECORD || reg->type == REG_RECORD_OR_NULL)
+    if (reg->type == REG_RECORD || reg->type == REG_RECORD_OR_NULL || reg->type == REG_MEM ||
+        reg->type == REG_MEM_OR_NULL)
         put_unsigned(t, "sz", reg->size);
     if (reg->type == REG_MAP || reg->type == REG_MAP_VALUE || reg->type == REG_MAP_VALUE_OR_NULL ||
         reg->type == REG_MAP_KEY) {
@@ -141,8 +145,11 @@ void reg_print(const struct reg *reg, char *out, uint32_t size)
  * address first. False: nothing. */
 bool slot_print(const struct slot *slot, char *out, uint32_t size)
 {
-    static const char letters[] = {
-        [BYTE_NONE] = '?', [BYTE_MISC] = 'm', [BYTE_ZERO] = '0', [BYTE_SPILL] = 'r'};
+    static const char letters[] = {[BYTE_NONE] = '?',
+                                   [BYTE_MISC] = 'm',
+                                   [BYTE_ZERO] = '0',
+                                   [BYTE_SPILL] = 'r',
+                                   [BYTE_DYNPTR] = 'd'};
     bool written = false;
 
     for (unsigned i = 0; i < 8; i++) {
@@ -150,7 +157,7 @@ bool slot_print(const struct slot *slot, char *out, uint32_t size)
         written |= slot->bytes[i] != BYTE_NONE;
     }
     out[8] = 0;
-    if (slot->size == 8)
+    if (slot->size == 8 && slot->bytes[0] == BYTE_SPILL)
         reg_print(&slot->spill, out, size);
     return written;
 }

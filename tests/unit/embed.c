@@ -122,18 +122,95 @@ static bool linked(struct moment *m, uint32_t id, uint64_t base)
     return true;
 }
 
+/* The maps that a register's map may be: itself, or for a template one after another those in the
+ * maps of maps that it is of. */
+static struct ebpf_map *map_at(const struct ebpf_map *map, uint32_t n)
+{
+    if (!map->is_template)
+        return n == 0 ? (struct ebpf_map *)map : NULL;
+    for (uint32_t i = 0; i < checked_prog->nr_maps; i++) {
+        struct ebpf_map *outer = checked_prog->maps[i];
+
+        if (outer->inner != map)
+            continue;
+        for (uint32_t place = 0; place < outer->max_entries; place++) {
+            struct ebpf_map *inner = outer->ops->inner_at(outer, place);
+
+            if (inner && n-- == 0)
+                return inner;
+        }
+    }
+    return NULL;
+}
+
+static bool is_map(const struct reg *reg, uint64_t value)
+{
+    struct ebpf_map *map;
+
+    for (uint32_t i = 0; (map = map_at(reg->map, i)); i++)
+        if ((uintptr_t)map == value)
+            return true;
+    return false;
+}
+
+static bool owns_value(const struct ebpf_map *of, uint64_t at)
+{
+    struct ebpf_map *map;
+
+    for (uint32_t i = 0; (map = map_at(of, i)); i++)
+        if (map->ops->owns(map, at, map->value_size))
+            return true;
+    return false;
+}
+
 /* Is there a value of the map that the pointer is in, at one of its offsets? */
 static bool in_map_value(const struct reg *reg, uint64_t value)
 {
     uint64_t base = value - (uint64_t)reg->off;
 
     if (scalar_is_const(&reg->n))
-        return reg->map->ops->owns(reg->map, base - reg->n.umin, reg->map->value_size);
+        return owns_value(reg->map, base - reg->n.umin);
     for (uint64_t n = reg->n.umin; n <= reg->n.umax && n - reg->n.umin < 65536; n++)
-        if (scalar_contains(&reg->n, n) &&
-            reg->map->ops->owns(reg->map, base - n, reg->map->value_size))
+        if (scalar_contains(&reg->n, n) && owns_value(reg->map, base - n))
             return true;
     return false;
+}
+
+/* What a lookup gave before it is compared with NULL: a value, or a map of a map of maps. */
+static bool was_looked_up(const struct reg *reg, uint64_t value)
+{
+    struct reg inner = {.type = REG_MAP, .map = reg->map->inner};
+
+    return value == 0 || (reg->map->inner ? is_map(&inner, value) : in_map_value(reg, value));
+}
+
+/* A slice of what a dynptr is over: inside of a record, or of some value that the program has. */
+static bool in_slice(const struct checked *c, const struct reg *reg, uint64_t value)
+{
+    uint64_t start = value - (uint64_t)reg->off - reg->n.umin;
+
+    if (!scalar_is_const(&reg->n))
+        return true; /* as far as it was moved, nothing is known of where it began */
+    for (uint32_t i = 0; i < c->run.nr_records; i++)
+        if (start >= (uintptr_t)c->run.records[i].data &&
+            start + reg->size <= (uintptr_t)c->run.records[i].data + c->run.records[i].size)
+            return true;
+    return !reg->ref &&
+           ebpf_maps_owner(checked_prog->maps, checked_prog->nr_maps, start, reg->size);
+}
+
+/* Half of a dynptr: its address, or its size. */
+static bool is_dynptr_half(const struct checked *c, const struct reg *reg, uint64_t value)
+{
+    if (reg->off != 0)
+        return value >> 32 == 0;
+    if (value == 0)
+        return true;
+    for (uint32_t i = 0; i < c->run.nr_records; i++)
+        if ((uintptr_t)c->run.records[i].data == value)
+            return reg->kind == DYNPTR_RINGBUF;
+    return reg->kind == DYNPTR_LOCAL &&
+           ebpf_maps_owner(checked_prog->maps, checked_prog->nr_maps, value, 0);
 }
 
 static bool in_record(const struct checked *c, const struct reg *reg, uint64_t value)
@@ -171,9 +248,9 @@ static bool fits(struct moment *m, const struct reg *reg, uint64_t value)
     case REG_STACK:
         return scalar_contains(&reg->n, n - frame_top(c, reg->frame));
     case REG_MAP:
-        return value == (uintptr_t)reg->map;
+        return is_map(reg, value);
     case REG_MAP_VALUE_OR_NULL:
-        return value == 0 || in_map_value(reg, value);
+        return was_looked_up(reg, value);
     case REG_MAP_VALUE:
         return in_map_value(reg, value);
     case REG_MAP_KEY:
@@ -190,6 +267,12 @@ static bool fits(struct moment *m, const struct reg *reg, uint64_t value)
         return value == 0 || in_record(c, reg, value);
     case REG_RECORD:
         return in_record(c, reg, value);
+    case REG_MEM_OR_NULL:
+        return value == 0 || in_slice(c, reg, value);
+    case REG_MEM:
+        return in_slice(c, reg, value);
+    case REG_DYNPTR:
+        return is_dynptr_half(c, reg, value);
     case REG_FUNC:
         return value == reg->target;
     }
