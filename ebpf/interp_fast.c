@@ -15,7 +15,8 @@
 struct fast_frame {
     const struct ebpf_lowered *lowered; /* of the caller */
     const struct ebpf_decoded *next;
-    uint64_t saved[4];
+    uint64_t saved[4]; /* r6 to r9 */
+    uint64_t spare;    /* LOW_SPARE */
     uint64_t may_goto;
 };
 
@@ -39,11 +40,15 @@ static uint32_t switch_target(const struct low_switch *s, uint64_t value)
     return value < s->nr ? s->slots[value] : s->otherwise;
 }
 
-/* The frame below fp begins. */
-static void begin_frame(const struct ebpf_lowered *lowered, uint64_t fp)
+/* A function begins, whose frame is below r10. */
+static void begin(const struct ebpf_lowered *lowered, uint64_t function, uint64_t *r)
 {
+    const struct low_function *f = &lowered->functions[function];
+
     if (lowered->zero_stack)
-        __builtin_memset((uint8_t *)(uintptr_t)fp - ISA_STACK_SIZE, 0, ISA_STACK_SIZE);
+        __builtin_memset((uint8_t *)(uintptr_t)r[ISA_FP] - ISA_STACK_SIZE, 0, ISA_STACK_SIZE);
+    for (unsigned n = 0; n < f->nr_begins; n++)
+        r[f->begins[n].reg] = f->begins[n].value;
 }
 
 /* Who calls a helper that calls functions back: its program, and the end of the stack that it
@@ -89,14 +94,14 @@ uint64_t ebpf_fast_run(struct ebpf_run *run, const struct ebpf_lowered *lowered,
                         LABEL(LOW_CALL_DIRECT) LABEL(LOW_CALL_BACK) LABEL(LOW_LD_FUNCTION)};
     struct fast_frame frames[ISA_FRAMES_MAX], *frame = frames;
     const struct ebpf_decoded *i = &lowered->code[slot];
-    uint64_t r[ISA_REGISTERS + 1]; /* one more, always 0, stands for no index */
+    uint64_t r[LOW_REGISTERS];
     uint64_t value;
 
     __builtin_memset(r, 0, sizeof(r));
     __builtin_memcpy(&r[1], args, 5 * sizeof(args[0]));
     r[ISA_FP] = (uintptr_t)stack_end;
     frame->may_goto = ISA_MAY_GOTO_MAX;
-    begin_frame(lowered, r[ISA_FP]);
+    begin(lowered, slot ? ebpf_lowered_function(lowered, slot) : 0, r);
 
 #define NEXT() goto *labels[(++i)->op]
 #define GOTO(slot)                                                                                 \
@@ -246,8 +251,9 @@ L_OP_CALL_LOCAL:
     frame->next = i + 1;
     frame->may_goto = ISA_MAY_GOTO_MAX;
     __builtin_memcpy(frame->saved, &r[6], sizeof(frame->saved));
+    frame->spare = r[LOW_SPARE];
     r[ISA_FP] -= ISA_STACK_SIZE;
-    begin_frame(lowered, r[ISA_FP]);
+    begin(lowered, i->imm, r);
     GOTO(i->off);
 L_OP_TAIL_CALL : {
     const struct ebpf_prog *target =
@@ -257,7 +263,7 @@ L_OP_TAIL_CALL : {
     if (!target)
         NEXT();
     lowered = target->lowered;
-    begin_frame(lowered, r[ISA_FP]);
+    begin(lowered, 0, r);
     frame->may_goto = ISA_MAY_GOTO_MAX;
     GOTO(0);
 }
@@ -265,6 +271,7 @@ L_OP_EXIT:
     if (frame == frames)
         return r[0];
     __builtin_memcpy(&r[6], frame->saved, sizeof(frame->saved));
+    r[LOW_SPARE] = frame->spare;
     r[ISA_FP] += ISA_STACK_SIZE;
     lowered = frame->lowered;
     i = frame->next;

@@ -4,7 +4,7 @@
  * instruction pages.
  *
  * BPF registers have fixed homes, chosen so that calls need no moves: arguments where the System V
- * ABI wants them, r6 to r9 in callee-saved registers. rbp is the frame pointer of both worlds.
+ * ABI wants them, r6 to r9 and LOW_SPARE in callee-saved registers. rbp is the frame pointer of both worlds.
  * r9 to r11 are scratch within one instruction.
  */
 #ifndef SKEP_EBPF_JIT_X86_H
@@ -93,8 +93,8 @@ struct jit {
 
 #define NO_FLAGS 0xffu
 
-/* Homes of r0 to r10. */
-extern const uint8_t jit_home[ISA_REGISTERS];
+/* Homes of r0 to r10 and LOW_SPARE. */
+extern const uint8_t jit_home[LOW_REGISTERS];
 
 /* No instruction takes more bytes than this in the buffer. */
 #define JIT_INSN_MAX 160u

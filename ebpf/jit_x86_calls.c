@@ -11,7 +11,7 @@
 #include "ebpf/base.h"
 #include "ebpf/jit.h"
 
-static const uint8_t callee_saved[] = {RBX, R13, R14, R15}; /* r6 to r9 */
+static const uint8_t callee_saved[] = {6, 7, 8, 9, LOW_SPARE};
 
 /* Zeroes the BPF stack, in r9 and r10, since arguments are in the other registers. */
 static void emit_zero_stack(struct jit *j)
@@ -40,7 +40,7 @@ void jit_emit_prologue(struct jit *j)
     j->frame_size = (uint32_t)round_up_to(f->stack, 8) + (f->may_goto ? 8 : 0);
     j->exit_slot = UINT32_MAX;
     for (unsigned n = 0; n < ARRAY_LEN(callee_saved); n++) {
-        if (f->written >> (6 + n) & 1) {
+        if (f->written >> callee_saved[n] & 1) {
             j->saved |= 1u << n;
             words++;
         }
@@ -61,9 +61,11 @@ void jit_emit_prologue(struct jit *j)
     }
     for (unsigned n = 0; n < ARRAY_LEN(callee_saved); n++)
         if (j->saved >> n & 1)
-            push_r(j, callee_saved[n]);
+            push_r(j, home(callee_saved[n]));
     if (j->padded)
         push_r(j, RAX);
+    for (unsigned n = 0; n < f->nr_begins; n++)
+        jit_mov_imm(j, home(f->begins[n].reg), f->begins[n].value);
 }
 
 /* Everything but the return. */
@@ -73,7 +75,7 @@ static void emit_epilogue(struct jit *j)
         pop_r(j, RCX); /* r4 is dead at an exit, and no argument of a tail call */
     for (unsigned n = ARRAY_LEN(callee_saved); n-- > 0;)
         if (j->saved >> n & 1)
-            pop_r(j, callee_saved[n]);
+            pop_r(j, home(callee_saved[n]));
     if (j->frame && j->frame_size == 0 && !(j->padded && !j->saved))
         pop_r(j, RBP);
     else if (j->frame)

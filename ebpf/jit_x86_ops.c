@@ -5,7 +5,7 @@
 
 #include "ebpf/jit_x86.h"
 
-const uint8_t jit_home[ISA_REGISTERS] = {RAX, RDI, RSI, RDX, RCX, R8, RBX, R13, R14, R15, RBP};
+const uint8_t jit_home[LOW_REGISTERS] = {RAX, RDI, RSI, RDX, RCX, R8, RBX, R13, R14, R15, RBP, R12};
 
 /* The rows of enum ebpf_op's lists: kind, code, bits and flags by name. */
 #define ALU_ADD  KIND_ALU, X86_ADD, 0, 0

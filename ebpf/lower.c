@@ -76,10 +76,25 @@ static bool is_stack_access(const struct ebpf_decoded *i)
            i->src != ISA_FP;
 }
 
+/* Of the values that registers begin with, those that are read after all. */
+static void keep_begins(struct low_function *f, uint16_t read)
+{
+    uint8_t kept = 0;
+
+    for (uint8_t n = 0; n < f->nr_begins; n++) {
+        if (!(read >> f->begins[n].reg & 1))
+            continue;
+        f->begins[kept++] = f->begins[n];
+        f->written |= (uint16_t)(1u << f->begins[n].reg);
+    }
+    f->nr_begins = kept;
+}
+
 /* What a function needs of a frame. Where its frame pointer goes to a register, anything on its
  * stack may be used. */
 static void describe(struct lowering *l, struct low_function *f)
 {
+    uint16_t read = 0;
     bool escapes = false;
 
     f->written = f->stack = 0;
@@ -89,6 +104,7 @@ static void describe(struct lowering *l, struct low_function *f)
         struct low_effect e = low_effect(i);
 
         f->written |= e.writes;
+        read |= e.reads;
         f->calls |= is_call(i->op);
         f->may_goto |= i->op == OP_MAY_GOTO;
         if (!(e.reads >> ISA_FP & 1))
@@ -101,6 +117,7 @@ static void describe(struct lowering *l, struct low_function *f)
     }
     if (escapes)
         f->stack = ISA_STACK_SIZE;
+    keep_begins(f, read);
     f->zero_stack = f->stack && l->proof->reads_unwritten_stack;
 }
 
@@ -122,22 +139,6 @@ static int find_functions(struct lowering *l)
     }
     f[n - 1].end = l->nr;
     return 0;
-}
-
-/* The number of the function that begins at a slot. */
-static uint32_t function_at(const struct ebpf_lowered *low, uint32_t slot)
-{
-    uint32_t from = 0, to = low->nr_functions;
-
-    while (to - from > 1) {
-        uint32_t middle = from + (to - from) / 2;
-
-        if (low->functions[middle].first <= slot)
-            from = middle;
-        else
-            to = middle;
-    }
-    return from;
 }
 
 /* ---- context --------------------------------------------------------------------------------- */
@@ -216,7 +217,7 @@ static int drop_dead(struct lowering *l)
 static int run_passes(struct lowering *l)
 {
     static int (*const passes[])(struct lowering *) = {
-        low_switches, note_liveness, low_values, low_branches, low_reach, drop_dead,
+        low_switches, low_spare, note_liveness, low_values, low_branches, low_reach, drop_dead,
     };
     int err = 0;
 
@@ -254,9 +255,25 @@ int ebpf_lower(const struct ebpf_prog *prog, const struct ebpf_proof *proof, int
         describe(&l, &l.low->functions[n]);
     for (uint32_t slot = 0; slot < l.nr; slot++)
         if (l.code[slot].op == OP_CALL_LOCAL || l.code[slot].op == LOW_LD_FUNCTION)
-            l.code[slot].imm = function_at(l.low, (uint32_t)l.code[slot].off);
+            l.code[slot].imm = ebpf_lowered_function(l.low, (uint32_t)l.code[slot].off);
     *out = l.low;
     return 0;
+}
+
+/* The number of the function that begins at a slot. */
+uint32_t ebpf_lowered_function(const struct ebpf_lowered *low, uint32_t slot)
+{
+    uint32_t from = 0, to = low->nr_functions;
+
+    while (to - from > 1) {
+        uint32_t middle = from + (to - from) / 2;
+
+        if (low->functions[middle].first <= slot)
+            from = middle;
+        else
+            to = middle;
+    }
+    return from;
 }
 
 void ebpf_lower_free(struct ebpf_lowered *low)

@@ -76,6 +76,19 @@ enum {
     LOW_LOOP = 8,     /* something jumps back here */
 };
 
+/* Registers of lowered programs: BPF's, and one more that calls leave alone, as they do r6 to r9.
+ */
+#define LOW_SPARE     11u
+#define LOW_REGISTERS 12u
+#define LOW_BEGINS    10u
+
+/* A register that holds a value from the start of a function. */
+struct low_begin {
+    uint64_t value;
+    uint8_t reg;
+    bool constant; /* and for good */
+};
+
 /* One function of the program: slots [first, end). */
 struct low_function {
     uint32_t first, end;
@@ -85,6 +98,8 @@ struct low_function {
     bool calls; /* anything that is not a jump */
     bool may_goto;
     bool zero_stack; /* begins as zeroes */
+    uint8_t nr_begins;
+    struct low_begin begins[LOW_BEGINS];
 };
 
 /* A decision tree over one register, as a table: the slot for value n is slots[n]. */
@@ -124,6 +139,7 @@ enum { LOWER_NONE = 0, LOWER_ALL = ~0 };
 
 int ebpf_lower(const struct ebpf_prog *prog, const struct ebpf_proof *proof, int passes,
                struct ebpf_lowered **out);
+uint32_t ebpf_lowered_function(const struct ebpf_lowered *low, uint32_t slot);
 void ebpf_lower_free(struct ebpf_lowered *low);
 
 #endif

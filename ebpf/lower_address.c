@@ -85,7 +85,7 @@ static void take_index(const struct values *v, unsigned reg, struct sum *sum)
     if (value->shifted.kind != SHIFT_LEFT || value->shifted.width != 64 ||
         value->shifted.amount > 3 || v->last_read[reg] > value->shifted.slot)
         return;
-    for (unsigned x = 0; x < ISA_FP; x++) {
+    for (unsigned x = 0; x < LOW_REGISTERS; x++) {
         if (v->reg[x].number == value->shifted.of && x != reg) {
             sum->index = (uint8_t)x;
             sum->index_value = v->reg[x].number;

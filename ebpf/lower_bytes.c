@@ -37,7 +37,7 @@ static bool is_outside(const struct values *v)
 
 static unsigned holder(const struct values *v, uint32_t number)
 {
-    for (unsigned reg = 0; reg < ISA_FP; reg++)
+    for (unsigned reg = 0; reg < LOW_REGISTERS; reg++)
         if (v->reg[reg].number == number)
             return reg;
     return NO_REG;

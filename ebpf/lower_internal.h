@@ -22,7 +22,7 @@ struct low_effect {
 
 #define LOW_ARGUMENTS 0x3eu /* r1 to r5 */
 #define LOW_CLOBBERED 0x3fu /* r0 to r5 */
-#define LOW_ALL       0x7ffu
+#define LOW_ALL       0xfffu
 
 /* Operands, in the first two fields of low_shape; the others are bits of registers. */
 enum { LOW_DST = 1, LOW_SRC = 2, LOW_INDEX = 4 };
@@ -95,6 +95,7 @@ int low_liveness(struct lowering *l, bool drop);
 
 /* The passes. */
 int low_switches(struct lowering *l);
+int low_spare(struct lowering *l);
 int low_values(struct lowering *l);
 int low_reach(struct lowering *l);
 int low_branches(struct lowering *l);

@@ -30,7 +30,7 @@ void values_shift(struct values *v, struct ebpf_decoded *i)
 /* A register that still holds the value which was shifted, or NO_REG. */
 static unsigned holder(const struct values *v, const struct shifted *s)
 {
-    for (unsigned reg = 0; reg < ISA_FP; reg++)
+    for (unsigned reg = 0; reg < LOW_REGISTERS; reg++)
         if ((s->width == 64 ? v->reg[reg].number : v->reg[reg].low_number) == s->of)
             return reg;
     return NO_REG;

@@ -22,22 +22,25 @@ void values_redefine(struct values *v, unsigned reg)
     value->constant = false;
 }
 
-void values_forget_all(struct values *v)
-{
-    for (unsigned reg = 0; reg < ISA_REGISTERS; reg++) {
-        values_redefine(v, reg);
-        v->last_read[reg] = v->slot;
-    }
-    values_forget_stack(v);
-    v->epoch++;
-    v->last_branch = v->slot;
-}
-
 static void set_constant(struct values *v, unsigned reg, uint64_t known)
 {
     values_redefine(v, reg);
     v->reg[reg].constant = true;
     v->reg[reg].known = known;
+}
+
+void values_forget_all(struct values *v)
+{
+    for (unsigned reg = 0; reg < LOW_REGISTERS; reg++) {
+        values_redefine(v, reg);
+        v->last_read[reg] = v->slot;
+    }
+    for (unsigned n = 0; n < v->function->nr_begins; n++)
+        if (v->function->begins[n].constant)
+            set_constant(v, v->function->begins[n].reg, v->function->begins[n].value);
+    values_forget_stack(v);
+    v->epoch++;
+    v->last_branch = v->slot;
 }
 
 /* A copy is a sum of one: where dst is only a step on the way, src will be used instead. */
@@ -146,6 +149,7 @@ static int step(struct values *v, struct ebpf_decoded *i)
 {
     uint16_t op = i->op;
 
+    values_use_copies(v, i);
     if (low_is_alu(op)) {
         alu(v, i);
     } else if (is_plain_load(op)) {
@@ -183,6 +187,8 @@ int low_values(struct lowering *l)
         return -ENOMEM;
     v->l = l;
     for (v->slot = 0; v->slot < l->nr && !err; v->slot++) {
+        if (l->low->flags[v->slot] & LOW_FUNCTION)
+            v->function = v->function ? v->function + 1 : l->low->functions;
         if (l->low->flags[v->slot] & (LOW_TARGET | LOW_FUNCTION))
             values_forget_all(v);
         if (l->proof->slots[v->slot].reached)

@@ -55,11 +55,12 @@ struct value {
 struct values {
     struct lowering *l;
     uint32_t slot;
+    const struct low_function *function; /* that the slot is in */
     uint32_t next_number;
     uint32_t epoch;       /* changes with every store that is not to the stack */
     uint32_t last_branch; /* slot + 1; what was before it may matter elsewhere */
-    uint32_t last_read[ISA_REGISTERS];
-    struct value reg[ISA_REGISTERS];
+    uint32_t last_read[LOW_REGISTERS];
+    struct value reg[LOW_REGISTERS];
     struct stack_value {
         bool known;
         uint8_t size;
@@ -100,6 +101,8 @@ void values_redefine(struct values *v, unsigned reg);
 void values_add(struct values *v, struct ebpf_decoded *i);
 void values_mul(struct values *v, struct ebpf_decoded *i);
 void values_fold_address(struct values *v, struct ebpf_decoded *i);
+/* lower_copy.c */
+void values_use_copies(struct values *v, struct ebpf_decoded *i);
 /* lower_rotate.c */
 void values_shift(struct values *v, struct ebpf_decoded *i);
 bool values_rotate(struct values *v, struct ebpf_decoded *i);

@@ -46,6 +46,9 @@ struct ebpf_proof {
     uint64_t peak_bytes;
     uint16_t stack_depth;          /* bytes of the deepest call chain */
     uint8_t max_frames;
+    /* Eight bytes of any frame, bit n: those from r10 - 8 * (n + 1) on, that anything but a load or
+     * store through r10 itself may touch. */
+    uint64_t shared_stack;
     bool reads_unwritten_stack;    /* some path: frames must then start as zeroes */
     uint32_t ctx_end;              /* one past the highest byte of the context that is read */
     uint32_t mem_size;             /* type mem: the least memory that a run must be given */

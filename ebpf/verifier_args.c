@@ -216,8 +216,12 @@ bool call_check_argument(struct verifier *v, struct call *c, unsigned regno)
         return call_wrong_type(v, regno, "");
     switch (kind) {
     case ARG_NONE:
+        return true;
     case ARG_ANYTHING:
     case ARG_VARIADIC:
+        /* probe_read and %s read at any address that they are given. */
+        if (reg->type == REG_STACK)
+            v->proof->shared_stack = UINT64_MAX;
         return true;
     case ARG_CONST_MAP_PTR:
         return check_map_argument(v, c, regno);

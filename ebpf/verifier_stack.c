@@ -30,6 +30,26 @@ static void use_slots(struct verifier *v, unsigned frame, int64_t off)
         *stack = (uint16_t)(f->nr_slots * 8);
 }
 
+/* Does the instruction under way name the stack by r10 itself? */
+static bool is_direct(const struct verifier *v)
+{
+    const struct ebpf_decoded *i = &v->code[v->now->pc];
+
+    if (i->op >= OP_LDX_B && i->op <= OP_ST_DW)
+        return ((i->op - OP_LDX_B) % 3 ? i->dst : i->src) == ISA_FP;
+    if (i->op >= OP_LDSX_B && i->op <= OP_LDSX_W)
+        return i->src == ISA_FP;
+    return i->op >= OP_ATOMIC_ADD64 && i->op <= OP_ATOMIC_CMPXCHG32 && i->dst == ISA_FP;
+}
+
+/* For the proof: bytes [low, high) of a frame may be touched by other ways than r10. */
+static void note_shared(struct verifier *v, int64_t low, int64_t high)
+{
+    if (!is_direct(v))
+        for (unsigned slot = slot_at(high - 1); slot <= slot_at(low); slot++)
+            v->proof->shared_stack |= UINT64_C(1) << slot;
+}
+
 /* Bounds of an access at base + off: *low and *high are the lowest and highest place where it can
  * start. */
 static bool bounds(struct verifier *v, const struct reg *base, int64_t off, uint64_t size,
@@ -49,8 +69,10 @@ static bool bounds(struct verifier *v, const struct reg *base, int64_t off, uint
                                "invalid access to stack: bytes %ld to %ld from the frame pointer, "
                                "must be between -%u and 0",
                                (long)*low, (long)(*high + (int64_t)size), ISA_STACK_SIZE);
-    if (size)
+    if (size) {
         use_slots(v, base->frame, *low);
+        note_shared(v, *low, *high + (int64_t)size);
+    }
     return true;
 }
 

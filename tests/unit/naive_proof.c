@@ -113,6 +113,14 @@ static bool jumps(uint16_t op)
     return op == OP_JA || op == OP_MAY_GOTO || (op >= OP_JEQ64_K && op <= OP_JSLE32_X);
 }
 
+/* Does r10 go to a register, so that anything on the stack may be touched by other ways? */
+static bool lets_frame_out(const struct ebpf_decoded *i)
+{
+    return (i->op == OP_MOV64_X || i->op == OP_ADD64_X ||
+            (i->op >= OP_LDX_B && i->op <= OP_ST_DW && (i->op - OP_LDX_B) % 3 == 1)) &&
+           i->src == ISA_FP;
+}
+
 static void enter(struct state *s, enum kind r1)
 {
     memset(s, NUMBER, sizeof(*s));
@@ -140,6 +148,8 @@ struct ebpf_proof *naive_proof(const struct ebpf_prog *prog)
             if (!s.reached)
                 continue;
             proof->slots[pc].reached = true;
+            if (lets_frame_out(i))
+                proof->shared_stack = UINT64_MAX;
             proof->slots[pc].memory = step(&s, i, prog->type == BPF_PROG_TYPE_XDP && i->off < 12);
             if (i->op == OP_CALL_LOCAL) {
                 enter(&entry, states[pc].reg[1]);
