@@ -326,7 +326,11 @@ static bool advance(struct verifier *v, bool *ended)
     if (!step(v, ended))
         return false;
     v->info[pc].explored = true;
-    verifier_tell(v, *ended ? WALK_ENDED : WALK_STEPPED, v->now->pc, NULL);
+    verifier_tell(v,
+                  !*ended                     ? WALK_STEPPED
+                  : v->code[pc].op == OP_EXIT ? WALK_EXITED
+                                              : WALK_DEAD_END,
+                  v->now->pc, NULL);
     return true;
 }
 

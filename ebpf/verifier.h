@@ -31,7 +31,8 @@ struct ebpf_verify_cost {
 enum ebpf_walk_event {
     WALK_INSN,         /* the instruction at pc is about to execute */
     WALK_STEPPED,      /* it has, and pc is the next one */
-    WALK_ENDED,        /* it has, and the path ends with it: the program's end, or no way on */
+    WALK_EXITED,       /* it has, and was the program's end */
+    WALK_DEAD_END,     /* it has, and no way leads on: neither outcome of the branch can be */
     WALK_PUT_ASIDE,    /* the other way of the branch at pc waits for its turn */
     WALK_RESUMED,      /* a way that was put aside: pc is where it goes on */
     WALK_IMPOSSIBLE,   /* a way that was put aside, and cannot be: pc is where it would go on */
@@ -41,7 +42,8 @@ enum ebpf_walk_event {
     WALK_LOOP_CLOSED,  /* the path ends at pc, back at the head, as the state there foresees */
     WALK_LOOP_PROVEN,  /* every path from that head has been walked */
     WALK_LOOP_UNDONE,  /* not all trips at once: from pc once more, trip by trip or otherwise */
-    WALK_REJECTED,     /* the instruction at pc breaks a rule: the last event there is */
+    WALK_REJECTED,     /* the instruction at pc breaks a rule: the walk is over */
+    WALK_CAUSE,        /* after that, if a log is asked for: a step of the path that made it so */
 };
 
 struct verifier;
@@ -53,7 +55,7 @@ struct ebpf_walk {
     uint32_t length; /* instructions that the path has behind it, from the program's start */
     uint32_t state;  /* KEPT, PRUNED, LOOP_*: number of the state, from 1 */
     uint64_t trips;  /* LOOP_STARTED: the most there can be, 0 for those that may_goto bounds */
-    const char *why; /* LOOP_UNDONE, REJECTED: the rule that was broken, else "" */
+    const char *why; /* LOOP_UNDONE, REJECTED: what is wrong; CAUSE: what it did; else "" */
     uint32_t frames; /* functions under way */
     struct verifier *v;
 };

@@ -265,13 +265,15 @@ void log_see(struct verifier_log *l, const struct ebpf_walk *walk)
     case WALK_RESUMED:
         resume(l);
         break;
-    case WALK_ENDED:
+    case WALK_EXITED:
+    case WALK_DEAD_END:
     case WALK_REJECTED:
         end_line(l);
         break;
     case WALK_PUT_ASIDE:
     case WALK_IMPOSSIBLE:
     case WALK_LOOP_PROVEN:
+    case WALK_CAUSE:
         break;
     }
 }

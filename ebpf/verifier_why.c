@@ -16,6 +16,7 @@
 #define CAUSES_MAX 8u
 #define FORKS_MAX  4u
 #define VALUE_MAX  320u
+#define SAID_MAX   1024u
 #define COLUMNS    36 /* of an instruction, before what it did */
 #define BIT(n)     (1u << (n))
 
@@ -273,48 +274,53 @@ static void put_insn(struct verifier *v, uint32_t pc, const char *indent, int co
     ebpf_log_write(v->load->log, "%s%u: %-*s", indent, pc, columns, text);
 }
 
-/* The registers that a cause is about, as they were after it. */
-static void put_values(struct verifier *v, const struct cause *c)
+/* What a cause did: the way of a branch, and the registers that it is about, as they were after
+ * it. */
+static void describe(struct verifier *v, const struct cause *c, char *out, uint32_t size)
 {
-    uint32_t entry = v->trace[c->at];
-    const struct ebpf_decoded *insn = &v->code[TRACE_PC(entry)];
+    uint32_t entry = v->trace[c->at], pc = TRACE_PC(entry), used = 0;
+    const struct ebpf_decoded *insn = &v->code[pc];
     bool store = insn->op >= OP_LDX_B && insn->op <= OP_ST_DW && (insn->op - OP_LDX_B) % 3 != 0;
     const struct step *step = step_at(v->past, c->at + (store || c->loop ? 0 : 1));
     char value[VALUE_MAX];
 
-    for (unsigned r = 0; step && r < ISA_REGISTERS; r++) {
+    out[0] = 0;
+    if (c->loop)
+        used = (uint32_t)port_format(out, size, " loop, for all trips:");
+    else if (is_conditional(insn))
+        used = (uint32_t)port_format(
+            out, size, "%s%s", TRACE_PC(v->trace[c->at + 1]) == pc + 1 ? " not taken" : " taken",
+            c->regs ? ":" : "");
+    for (unsigned r = 0; step && r < ISA_REGISTERS && used < size; r++) {
         if (!(c->regs >> r & 1) || step->regs[r].type == REG_NONE)
             continue;
         reg_print(&step->regs[r], value, sizeof(value));
         if (store)
-            ebpf_log_write(v->load->log, " fp-%u=%s", 8 * (TRACE_SLOT(entry) + 1), value);
+            used += (uint32_t)port_format(out + used, size - used, " fp-%u=%s",
+                                          8 * (TRACE_SLOT(entry) + 1), value);
         else
-            ebpf_log_write(v->load->log, " R%u=%s", r, value);
+            used += (uint32_t)port_format(out + used, size - used, " R%u=%s", r, value);
     }
+    if (c->times > 1 && used < size)
+        port_format(out + used, size - used, " (%u times)", c->times);
 }
 
 static void put_causes(struct search *s)
 {
     struct verifier *v = s->v;
-    struct ebpf_log *log = v->load->log;
+    const struct ebpf_watch *watch = v->load->watch;
     const struct bpf_line_info *line = NULL;
+    char said[SAID_MAX];
 
     for (unsigned i = 0; i < s->nr; i++) {
-        const struct cause *c = &s->found[i];
-        uint32_t pc = TRACE_PC(v->trace[c->at]), next = TRACE_PC(v->trace[c->at + 1]);
+        uint32_t at = s->found[i].at, pc = TRACE_PC(v->trace[at]);
+        struct ebpf_walk walk = {.event = WALK_CAUSE, .pc = pc, .length = at, .why = said, .v = v};
 
+        describe(v, &s->found[i], said, sizeof(said));
         put_insn(v, pc, "  ", COLUMNS - (pc > 9) - (pc > 99) - (pc > 999), &line);
-        ebpf_log_write(log, " ;");
-        if (c->loop)
-            ebpf_log_write(log, " loop, for all trips:");
-        else if (is_conditional(&v->code[pc]))
-            ebpf_log_write(log, next == pc + 1 ? " not taken" : " taken");
-        if (!c->loop && is_conditional(&v->code[pc]) && c->regs)
-            ebpf_log_write(log, ":");
-        put_values(v, c);
-        if (c->times > 1)
-            ebpf_log_write(log, " (%u times)", c->times);
-        ebpf_log_write(log, "\n");
+        ebpf_log_write(v->load->log, " ;%s\n", said);
+        if (watch)
+            watch->see(watch->arg, &walk);
     }
 }
 
@@ -372,7 +378,7 @@ void why_write(struct verifier *v, struct verifier *again)
         put_insn(v, v->err_slot, "", 0, &line);
         ebpf_log_write(log, "\n");
     }
-    ebpf_log_write(log, "%s\n", v->message);
+    ebpf_log_write(log, "insn %u: %s\n", v->err_slot, v->message);
     if (v->err == -E2BIG && v->first_err) {
         /* Trip by trip did not end; what the loop as a whole was refused for says more. */
         ebpf_log_write(log, "for all trips of the loop at once, insn %u: %s\n", v->first_slot,

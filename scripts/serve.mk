@@ -30,9 +30,16 @@ $(O)/skep-serve: $(SERVE_OBJS)
 
 # ---- skep-vm: the same, with libbpf in front ----------------------------------------------------
 
-VM_SRCS := user/vm/main.c user/vm/serve.c kernel/heap.c $(wildcard user/vm/vm*.c) \
+VM_SRCS := user/vm/main.c user/vm/serve.c kernel/heap.c $(wildcard user/vm/vm*.c user/vm/trace*.c) user/client/json.c \
 	user/lib/bpf_transport.c user/lib/bpf_wrap.c $(SERVER_SRCS) $(ENGINE_SRCS) $(MACHINE_SRCS)
-VM_OBJS := $(patsubst %.c,$(O)/serve/%.o,$(VM_SRCS))
+VM_OBJS := $(patsubst %.c,$(O)/serve/%.o,$(VM_SRCS)) $(O)/serve/trace_page.o
+
+# The pieces of the page that `skep-vm verify --trace` writes, as they are.
+TRACE_PAGE := trace.html trace.css trace.js trace_lists.js trace_graph.js
+$(O)/serve/trace_page.o: $(addprefix user/vm/,$(TRACE_PAGE))
+	$(call say,WRAP,$@)
+	@mkdir -p $(@D)
+	$(Q)cd user/vm && ld -r -b binary -z noexecstack -o $(abspath $@) $(TRACE_PAGE)
 
 $(O)/skep-vm: $(VM_OBJS)
 	$(call say,LINK,$@)

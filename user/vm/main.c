@@ -18,7 +18,7 @@ static const struct {
      "run a program and print what it returns"},
     {"disasm", disasm_main, "OBJ [-s PROG] | -",
      "print instructions: of an object file, or of hex on standard input"},
-    {"verify", verify_main, "OBJ [-s PROG] [--type TYPE] [--level N] [--repeat N] | --hex",
+    {"verify", verify_main, "OBJ [-s PROG] [--type TYPE] [--level N] [--trace FILE | json] | --hex",
      "print the verifier's verdict and what it cost"},
     {"dump", dump_main, "jited OBJ [-s PROG]",
      "print machine code, under the bytecode and the line of C that it comes from"},

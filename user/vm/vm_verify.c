@@ -15,12 +15,13 @@
 #include "ebpf/prog.h"
 #include "ebpf/proof.h"
 #include "ebpf/verifier.h"
+#include "user/vm/trace.h"
 #include "user/vm/vm.h"
 
 #define LOG_SIZE (1u << 24)
 
 struct options {
-    const char *path, *program;
+    const char *path, *program, *trace;
     uint32_t type, level, repeat, flags;
 };
 
@@ -28,22 +29,27 @@ static int usage(void)
 {
     fputs(
         "usage: skep-vm verify OBJ | --hex [-s PROG] [--type TYPE] [--level N] [--repeat N]\n"
-        "                      [--strict]\n"
+        "                      [--strict] [--trace FILE | json]\n"
         "  --hex         instructions as hex on standard input, of type mem unless said\n"
-        "  --level N     what to print: 1 each instruction once, 2 each as it is walked, with the\n"
-        "                registers, 4 totals\n"
+        "  --level N     what to print, as Linux: 1 the path that is rejected, 2 the whole walk,\n"
+        "                4 totals; or a sum of them\n"
         "  --repeat N    verify N times and print the shortest time\n"
-        "  --strict      refuse accesses that are not aligned\n",
+        "  --strict      refuse accesses that are not aligned\n"
+        "  --trace FILE  write the walk and all it knew as a page; as data if FILE ends in .json\n"
+        "  --trace json  likewise as data, on standard output\n",
         stderr);
     return 2;
 }
 
 static int parse(int argc, char **argv, struct options *o)
 {
-    static const struct option longs[] = {
-        {"type", required_argument, NULL, 't'},   {"level", required_argument, NULL, 'l'},
-        {"repeat", required_argument, NULL, 'r'}, {"strict", no_argument, NULL, 'a'},
-        {"hex", no_argument, NULL, 'x'},          {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {{"type", required_argument, NULL, 't'},
+                                          {"level", required_argument, NULL, 'l'},
+                                          {"repeat", required_argument, NULL, 'r'},
+                                          {"strict", no_argument, NULL, 'a'},
+                                          {"hex", no_argument, NULL, 'x'},
+                                          {"trace", required_argument, NULL, 'w'},
+                                          {NULL, 0, NULL, 0}};
     bool hex = false;
     int c, err = 0;
 
@@ -67,6 +73,9 @@ static int parse(int argc, char **argv, struct options *o)
         case 'x':
             hex = true;
             break;
+        case 'w':
+            o->trace = optarg;
+            break;
         default:
             return usage();
         }
@@ -77,6 +86,12 @@ static int parse(int argc, char **argv, struct options *o)
     return err;
 }
 
+/* Of one program. */
+struct verdict {
+    struct trace_about about;
+    int err;
+};
+
 static uint64_t now_ns(void)
 {
     struct timespec t;
@@ -85,30 +100,75 @@ static uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static int verify(const char *name, const struct ebpf_prog_load *load,
-                  const struct ebpf_decoded *decoded, const struct options *o)
+static bool ends_with(const char *text, const char *end)
 {
-    struct ebpf_verify_cost cost;
-    uint64_t best = UINT64_MAX;
+    size_t length = strlen(text), tail = strlen(end);
+
+    return length >= tail && strcmp(text + length - tail, end) == 0;
+}
+
+/* The same verification once more, watched. */
+static int write_trace(const struct options *o, struct ebpf_prog_load *load,
+                       struct verdict *verdict)
+{
+    struct trace *trace = calloc(1, sizeof(*trace));
+    struct ebpf_watch watch = {.see = trace_see, .arg = trace};
+    bool json = strcmp(o->trace, "json") == 0;
+    FILE *out = json ? stdout : fopen(o->trace, "w");
+    struct ebpf_proof proof;
     int err = 0;
+
+    if (!trace || !out) {
+        free(trace);
+        return vm_error("%s: %s", o->trace, strerror(errno));
+    }
+    load->watch = &watch;
+    load->log->used = 0;
+    ebpf_verify(load, verdict->about.prog->decoded, o->flags, &proof);
+    ebpf_proof_free(&proof);
+    verdict->about.object = o->path ? o->path : "";
+    verdict->about.log = load->log->buf;
+    if (json || ends_with(o->trace, ".json"))
+        trace_write_json(out, trace, &verdict->about);
+    else
+        trace_write_html(out, trace, &verdict->about);
+    if (json)
+        putchar('\n');
+    if (ferror(out) || (json ? fflush(out) : fclose(out)))
+        err = vm_error("%s: %s", o->trace, strerror(errno));
+    trace_free(trace);
+    free(trace);
+    return err;
+}
+
+static int verify(const char *name, struct ebpf_prog_load *load, const struct ebpf_prog *prog,
+                  const struct options *o)
+{
+    struct verdict v = {.about = {.prog = prog, .ns = UINT64_MAX}};
+    const struct ebpf_verify_cost *cost = &v.about.cost;
 
     for (uint32_t i = 0; i < o->repeat; i++) {
         struct ebpf_proof proof;
         uint64_t start = now_ns(), took;
 
         load->log->used = 0;
-        err = ebpf_verify(load, decoded, o->flags, &proof);
+        v.err = ebpf_verify(load, prog->decoded, o->flags, &proof);
         took = now_ns() - start;
-        best = took < best ? took : best;
+        v.about.ns = took < v.about.ns ? took : v.about.ns;
         ebpf_proof_free(&proof);
     }
-    ebpf_verify_get_cost(&cost);
-    if (err || o->level)
-        fputs(load->log->buf, stdout);
-    printf("%s: %s, %u insns processed, %u states (peak %u), %lu bytes, %.1f us\n", name,
-           err ? "reject" : "accept", cost.processed, cost.total_states, cost.peak_states,
-           (unsigned long)cost.peak_bytes, (double)best / 1000);
-    return err;
+    v.about.accepted = v.err == 0;
+    ebpf_verify_get_cost(&v.about.cost);
+    if (!o->trace || strcmp(o->trace, "json") != 0) {
+        if (v.err || o->level)
+            fputs(load->log->buf, stdout);
+        printf("%s: %s, %u insns processed, %u states (peak %u), %lu bytes, %.1f us\n", name,
+               v.err ? "reject" : "accept", cost->processed, cost->total_states, cost->peak_states,
+               (unsigned long)cost->peak_bytes, (double)v.about.ns / 1000);
+    }
+    if (o->trace && write_trace(o, load, &v))
+        return -1;
+    return v.err;
 }
 
 /* What PROG_LOAD said, told from the loaded program: references to maps are indices again. */
@@ -142,7 +202,7 @@ static int verify_prog(struct ebpf_prog *prog, struct bpf_insn *insns, struct eb
         }
         i++;
     }
-    return verify(prog->name, &load, prog->decoded, o);
+    return verify(prog->name, &load, prog, o);
 }
 
 static int verify_object(const struct options *o, struct ebpf_log *log)
@@ -151,7 +211,7 @@ static int verify_object(const struct options *o, struct ebpf_log *log)
     struct bpf_program *program, *only = NULL;
     int err = object ? 0 : -1;
 
-    if (!err && o->program && !(only = vm_object_choose(object, o->program)))
+    if (!err && (o->program || o->trace) && !(only = vm_object_choose(object, o->program)))
         err = -1;
     if (!err)
         err = vm_object_load(object, only, o->type);
@@ -198,7 +258,7 @@ static int verify_hex(const struct options *o, struct ebpf_log *log)
         if (err)
             printf("%shex: reject\n", log->buf);
         else
-            err = verify("hex", &load, prog->decoded, o);
+            err = verify("hex", &load, prog, o);
         if (prog)
             ebpf_prog_put(prog);
     }
