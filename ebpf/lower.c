@@ -16,53 +16,34 @@
 
 /* ---- structure ------------------------------------------------------------------------------- */
 
-static bool jumps(uint16_t op)
-{
-    return op == OP_JA || op == OP_MAY_GOTO || low_is_conditional(op);
-}
-
-static bool is_call(uint16_t op)
-{
-    return (op >= OP_CALL_HELPER && op <= OP_TAIL_CALL) || op == LOW_CALL_DIRECT ||
-           op == LOW_CALL_BACK;
-}
-
 /* Addresses of functions are not known yet, and the helpers that they are for need to know who
  * calls. */
-static void lower_callbacks(struct lowering *l)
+static void lower_callback(const struct lowering *l, struct ebpf_decoded *i, uint32_t slot)
 {
-    for (uint32_t slot = 0; slot < l->nr; slot++) {
-        struct ebpf_decoded *i = &l->code[slot];
+    if (i->op == OP_LD_IMM64 && l->prog->insns[slot].src_reg == BPF_PSEUDO_FUNC)
+        *i = (struct ebpf_decoded){.op = LOW_LD_FUNCTION, .dst = i->dst, .off = (int32_t)i->imm};
+    else if (i->op == OP_CALL_HELPER && ebpf_helper_calls_back((const struct ebpf_helper *)i->imm))
+        i->op = LOW_CALL_BACK;
+}
 
-        if (i->op == OP_LD_IMM64 && l->prog->insns[slot].src_reg == BPF_PSEUDO_FUNC)
-            *i =
-                (struct ebpf_decoded){.op = LOW_LD_FUNCTION, .dst = i->dst, .off = (int32_t)i->imm};
-        else if (i->op == OP_CALL_HELPER &&
-                 ebpf_helper_calls_back((const struct ebpf_helper *)i->imm))
-            i->op = LOW_CALL_BACK;
-    }
+static void mark_function(struct lowering *l, uint32_t slot)
+{
+    l->low->nr_functions += !(l->low->flags[slot] & LOW_FUNCTION);
+    l->low->flags[slot] |= LOW_FUNCTION;
 }
 
 /* Marks targets and functions, counts what needs a fixup. */
-static void mark(struct lowering *l)
+static void mark(struct lowering *l, const struct ebpf_decoded *i, uint32_t slot)
 {
-    uint8_t *flags = l->low->flags;
+    uint8_t flow = low_flow(i->op);
 
-    flags[0] |= LOW_FUNCTION;
-    for (uint32_t slot = 0; slot < l->nr; slot++) {
-        const struct ebpf_decoded *i = &l->code[slot];
-
-        if (i->op == OP_CALL_LOCAL || i->op == LOW_LD_FUNCTION)
-            flags[i->off] |= LOW_FUNCTION;
-        else if (jumps(i->op))
-            low_mark_target(l, slot, (uint32_t)i->off);
-        l->low->nr_fixups +=
-            jumps(i->op) || is_call(i->op) || i->op == OP_EXIT || i->op == LOW_LD_FUNCTION;
-        if (l->proof->slots[slot].divisor_nonzero)
-            flags[slot] |= LOW_NONZERO;
-    }
-    for (uint32_t slot = 0; slot < l->nr; slot++)
-        l->low->nr_functions += flags[slot] & LOW_FUNCTION ? 1 : 0;
+    if (l->proof->slots[slot].divisor_nonzero)
+        l->low->flags[slot] |= LOW_NONZERO;
+    if (flow & LOW_FLOW_JUMPS)
+        low_mark_target(l, slot, (uint32_t)i->off);
+    else if (i->op == OP_CALL_LOCAL || i->op == LOW_LD_FUNCTION)
+        mark_function(l, (uint32_t)i->off);
+    l->low->nr_fixups += flow != 0 || i->op == LOW_LD_FUNCTION;
 }
 
 /* An access through r10 itself, which does not let its value out. */
@@ -105,7 +86,7 @@ static void describe(struct lowering *l, struct low_function *f)
 
         f->written |= e.writes;
         read |= e.reads;
-        f->calls |= is_call(i->op);
+        f->calls |= low_flow(i->op) & LOW_FLOW_CALLS;
         f->may_goto |= i->op == OP_MAY_GOTO;
         if (!(e.reads >> ISA_FP & 1))
             continue;
@@ -130,7 +111,7 @@ static int find_functions(struct lowering *l)
     if (!l->low->functions)
         return -ENOMEM;
     f = l->low->functions;
-    for (uint32_t slot = 0; slot < l->nr; slot++) {
+    for (uint32_t slot = 0; slot < l->nr && n < l->low->nr_functions; slot++) {
         if (!(l->low->flags[slot] & LOW_FUNCTION))
             continue;
         if (n)
@@ -179,13 +160,20 @@ static void lower_context_access(const struct ebpf_context *context, struct ebpf
         i->op = OP_LDX_DW;
 }
 
-static void lower_context(struct lowering *l)
+/* All that needs no pass of its own. */
+static void lower_slots(struct lowering *l)
 {
     const struct ebpf_context *context = ebpf_context_get(l->prog->type);
 
-    for (uint32_t slot = 0; slot < l->nr; slot++)
-        if (l->proof->slots[slot].memory == PROOF_MEM_CTX && access_size(l->code[slot].op))
-            lower_context_access(context, &l->code[slot]);
+    mark_function(l, 0);
+    for (uint32_t slot = 0; slot < l->nr; slot++) {
+        struct ebpf_decoded *i = &l->code[slot];
+
+        if (l->proof->slots[slot].memory == PROOF_MEM_CTX && access_size(i->op))
+            lower_context_access(context, i);
+        lower_callback(l, i, slot);
+        mark(l, i, slot);
+    }
 }
 
 /* ---- the whole ------------------------------------------------------------------------------- */
@@ -239,9 +227,7 @@ int ebpf_lower(const struct ebpf_prog *prog, const struct ebpf_proof *proof, int
         return err;
     err = allocate(&l);
     if (!err) {
-        lower_context(&l);
-        lower_callbacks(&l);
-        mark(&l);
+        lower_slots(&l);
         err = find_functions(&l);
     }
     if (!err)
@@ -253,7 +239,7 @@ int ebpf_lower(const struct ebpf_prog *prog, const struct ebpf_proof *proof, int
     l.low->zero_stack = proof->reads_unwritten_stack;
     for (uint32_t n = 0; n < l.low->nr_functions; n++)
         describe(&l, &l.low->functions[n]);
-    for (uint32_t slot = 0; slot < l.nr; slot++)
+    for (uint32_t slot = 0; slot < l.nr && l.low->nr_functions > 1; slot++)
         if (l.code[slot].op == OP_CALL_LOCAL || l.code[slot].op == LOW_LD_FUNCTION)
             l.code[slot].imm = ebpf_lowered_function(l.low, (uint32_t)l.code[slot].off);
     *out = l.low;

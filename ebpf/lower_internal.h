@@ -12,6 +12,7 @@ struct lowering {
     struct ebpf_lowered *low;
     struct ebpf_decoded *code; /* low->code */
     uint32_t nr;
+    bool loops; /* something jumps back */
 };
 
 /* What an instruction reads and writes, a bit for each register. */
@@ -24,37 +25,48 @@ struct low_effect {
 #define LOW_CLOBBERED 0x3fu /* r0 to r5 */
 #define LOW_ALL       0xfffu
 
-/* Operands, in the first two fields of low_shape; the others are bits of registers. */
+/* Operands that a row of low_shapes names. */
 enum { LOW_DST = 1, LOW_SRC = 2, LOW_INDEX = 4 };
 
+/* Masks for the operands' bits, so that every pass can ask without a branch for most operations. */
 struct low_shape {
-    uint8_t reads, writes;
+    uint16_t dst_read, src_read, dst_written, src_written;
     uint16_t also_reads, also_writes;
     bool removable;
+    bool reads_more; /* an index, or a helper's arguments */
+    uint8_t flow;    /* LOW_FLOW_..., 0 for what only goes on to the next slot */
+};
+
+enum {
+    LOW_FLOW_JUMPS = 1, /* may go on at slot `off` */
+    LOW_FLOW_ENDS = 2,  /* never goes on to the next slot */
+    LOW_FLOW_TABLE = 4, /* LOW_SWITCH */
+    LOW_FLOW_CALLS = 8, /* machine code calls something for it */
 };
 
 extern const struct low_shape low_shapes[NR_LOW_OPS];
 
 uint16_t low_helper_arguments(const struct ebpf_decoded *i);
+uint16_t low_reads_more(const struct ebpf_decoded *i);
 
 static inline struct low_effect low_effect(const struct ebpf_decoded *i)
 {
     const struct low_shape *s = &low_shapes[i->op];
-    unsigned dst = 1u << i->dst, src = 1u << i->src, reads = s->also_reads;
-    unsigned index =
-        (s->reads & LOW_INDEX) && low_index(i) != LOW_NO_INDEX ? 1u << low_index(i) : 0;
+    unsigned dst = 1u << i->dst, src = 1u << i->src;
+    unsigned reads = s->also_reads | (dst & s->dst_read) | (src & s->src_read);
 
-    if (i->op == OP_CALL_HELPER || i->op == LOW_CALL_BACK)
-        reads = low_helper_arguments(i);
-    else if (i->op == LOW_CALL_DIRECT)
-        reads = (unsigned)i->off;
-    reads |= (s->reads & LOW_DST ? dst : 0) | (s->reads & LOW_SRC ? src : 0) | index;
+    if (s->reads_more)
+        reads |= low_reads_more(i);
     return (struct low_effect){
         .reads = (uint16_t)reads,
-        .writes = (uint16_t)((s->writes & LOW_DST ? dst : 0) | (s->writes & LOW_SRC ? src : 0) |
-                             s->also_writes),
+        .writes = (uint16_t)(s->also_writes | (dst & s->dst_written) | (src & s->src_written)),
         .removable = s->removable,
     };
+}
+
+static inline uint8_t low_flow(uint16_t op)
+{
+    return low_shapes[op].flow;
 }
 
 /* Classes of operations that several passes ask for. */
@@ -88,6 +100,7 @@ static inline void low_drop(struct ebpf_decoded *i)
 static inline void low_mark_target(struct lowering *l, uint32_t from, uint32_t to)
 {
     l->low->flags[to] |= to <= from ? LOW_TARGET | LOW_LOOP : LOW_TARGET;
+    l->loops |= to <= from;
 }
 
 /* lower_liveness.c: fills in low->live and drops what nobody reads. */

@@ -11,17 +11,26 @@
 
 #define ROUNDS_MAX 8u
 
-static bool falls_through(uint16_t op)
-{
-    return op != OP_JA && op != OP_EXIT && op != LOW_SWITCH;
-}
-
 static uint16_t before_switch(const uint16_t *before, const struct low_switch *s)
 {
     uint16_t live = before[s->otherwise];
 
     for (uint32_t n = 0; n < s->nr; n++)
         live |= before[s->slots[n]];
+    return live;
+}
+
+/* What is live after a slot that does not just go on to the next. */
+static uint16_t live_after(const struct lowering *l, const uint16_t *before, uint32_t slot,
+                           uint8_t flow, uint16_t next)
+{
+    const struct ebpf_decoded *i = &l->code[slot];
+    uint16_t live = flow & LOW_FLOW_ENDS ? 0 : next;
+
+    if (flow & LOW_FLOW_JUMPS)
+        live |= before[i->off];
+    else if (flow & LOW_FLOW_TABLE)
+        live |= before_switch(before, &l->low->switches[i->imm]);
     return live;
 }
 
@@ -34,22 +43,18 @@ static bool walk(struct lowering *l, uint16_t *before, bool drop)
 
     for (uint32_t slot = l->nr; slot-- > 0;) {
         struct ebpf_decoded *i = &l->code[slot];
-        uint16_t live = falls_through(i->op) ? next : 0;
-        struct low_effect e;
+        uint8_t flow = low_flow(i->op);
+        uint16_t live = flow ? live_after(l, before, slot, flow, next) : next;
+        struct low_effect e = low_effect(i);
 
-        if (i->op == OP_JA || i->op == OP_MAY_GOTO || low_is_conditional(i->op))
-            live |= before[i->off];
-        else if (i->op == LOW_SWITCH)
-            live |= before_switch(before, &low->switches[i->imm]);
-        e = low_effect(i);
+        next = (uint16_t)((live & ~e.writes) | e.reads);
         if (drop && e.removable && !(live & e.writes)) {
             low_drop(i);
             next = live;
-        } else {
-            next = (uint16_t)((live & ~e.writes) | e.reads);
         }
         low->live[slot] = live;
-        again |= next != before[slot] && (low->flags[slot] & LOW_LOOP);
+        if (next != before[slot])
+            again |= low->flags[slot] & LOW_LOOP;
         before[slot] = next;
     }
     return again;
@@ -60,7 +65,7 @@ static bool walk(struct lowering *l, uint16_t *before, bool drop)
 int low_liveness(struct lowering *l, bool drop)
 {
     uint16_t *before = port_alloc(l->nr * sizeof(before[0]));
-    bool settled = false;
+    bool settled = !l->loops; /* then all that a slot leads to has been seen before it */
 
     if (!before)
         return -ENOMEM;
@@ -69,8 +74,8 @@ int low_liveness(struct lowering *l, bool drop)
     if (!settled)
         for (uint32_t slot = 0; slot < l->nr; slot++)
             l->low->live[slot] = LOW_ALL;
-    else if (drop)
-        walk(l, before, true);
+    else if (drop || !l->loops)
+        walk(l, before, drop);
     port_free(before);
     return 0;
 }

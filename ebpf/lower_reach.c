@@ -26,8 +26,9 @@ static void push(struct reach *r, uint32_t slot)
 static void follow(struct reach *r, uint32_t slot)
 {
     const struct ebpf_decoded *i = &r->l->code[slot];
+    uint8_t flow = low_flow(i->op);
 
-    if (i->op == LOW_SWITCH) {
+    if (flow & LOW_FLOW_TABLE) {
         const struct low_switch *s = &r->l->low->switches[i->imm];
 
         push(r, s->otherwise);
@@ -35,10 +36,9 @@ static void follow(struct reach *r, uint32_t slot)
             push(r, s->slots[n]);
         return;
     }
-    if (i->op == OP_JA || i->op == OP_MAY_GOTO || i->op == OP_CALL_LOCAL ||
-        i->op == LOW_LD_FUNCTION || low_is_conditional(i->op))
+    if ((flow & LOW_FLOW_JUMPS) || i->op == OP_CALL_LOCAL || i->op == LOW_LD_FUNCTION)
         push(r, (uint32_t)i->off);
-    if (i->op != OP_JA && i->op != OP_EXIT)
+    if (!(flow & LOW_FLOW_ENDS))
         push(r, slot + 1);
 }
 
