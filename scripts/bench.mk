@@ -5,7 +5,7 @@ BENCH_OBJS     := $(BENCH_PROGRAMS:%=$(O)/bench/%.bpf.o)
 BENCH_NATIVE   := $(BENCH_PROGRAMS:%=$(O)/bench/%.native.o)
 BENCH_SRCS     := $(wildcard tests/bench/bench_*.c) tests/bench/native.c tests/unit/naive_proof.c \
 	$(filter-out user/vm/main.c,$(VM_SRCS))
-BENCH_LINKED   := $(patsubst %.c,$(O)/serve/%.o,$(BENCH_SRCS))
+BENCH_LINKED   := $(patsubst %.c,$(O)/serve/%.o,$(BENCH_SRCS)) $(O)/serve/trace_page.o
 
 # Like Linux's own programs: no jump tables, since its verifier takes none.
 $(O)/bench/%.bpf.o: tests/bench/%.bpf.c tests/bench/bench.h
