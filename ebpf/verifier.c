@@ -291,15 +291,6 @@ static bool meet(struct verifier *v, bool *ended)
     return keep_now(v, open < OPEN_MAX || info->calls_back);
 }
 
-/* The instruction that v->now is about to execute is the path's next one. */
-bool trace_push(struct verifier *v)
-{
-    if (!verifier_grow(v, (void **)&v->trace, &v->trace_room, v->nr_trace + 1, sizeof(v->trace[0])))
-        return false;
-    v->trace[v->nr_trace++] = v->now->pc;
-    return true;
-}
-
 static bool advance(struct verifier *v, bool *ended)
 {
     uint32_t pc = v->now->pc;
@@ -318,8 +309,9 @@ static bool advance(struct verifier *v, bool *ended)
                                "all be walked",
                                v->cost.processed + 1);
     v->cost.processed++;
-    if (!trace_push(v))
+    if (!verifier_grow(v, (void **)&v->trace, &v->trace_room, v->nr_trace + 1, sizeof(v->trace[0])))
         return false;
+    v->trace[v->nr_trace++] = pc;
     verifier_record(v);
     v->proof->slots[pc].reached = true;
     verifier_tell(v, WALK_INSN, pc, NULL);
@@ -350,10 +342,8 @@ static bool next_branch(struct verifier *v)
         }
         unkeep(v, b.state, v->now);
         keep_free(v, b.state);
-        if (b.way == WAY_JUMP)
+        if (b.jump)
             possible = branch_take(v);
-        else if (b.way == WAY_FINISH)
-            possible = callback_finish(v);
         verifier_tell(v, possible ? WALK_RESUMED : WALK_IMPOSSIBLE, v->now->pc, NULL);
         if (possible)
             return true;

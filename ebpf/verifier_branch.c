@@ -24,6 +24,21 @@ bool push_branch(struct verifier *v, const struct state *state, uint32_t pc)
     return true;
 }
 
+/* The call under way once more, later, and then with TRIPS_STOPPED. */
+bool push_again(struct verifier *v)
+{
+    struct frame *f = frame_now(v);
+    uint32_t trips = f->trips;
+    bool ok;
+
+    f->trips = TRIPS_STOPPED;
+    ok = push_branch(v, v->now, v->now->pc);
+    f->trips = trips;
+    if (ok)
+        v->branches[v->nr_branches - 1].nr_trace--;
+    return ok;
+}
+
 static void note_way(struct verifier *v, bool taken, bool only)
 {
     struct ebpf_proof_slot *slot = &v->proof->slots[v->now->pc];
@@ -315,7 +330,7 @@ bool branch_step(struct verifier *v, const struct ebpf_decoded *insn, bool *ende
     /* The state before, for the jump; what is learned there is learned when it is walked. */
     if (!push_branch(v, v->now, pc))
         return false;
-    v->branches[v->nr_branches - 1].way = WAY_JUMP;
+    v->branches[v->nr_branches - 1].jump = true;
     v->now->pc = next;
     if (!assume(v, insn, false, src_is_reg)) {
         struct kept *before = v->branches[--v->nr_branches].state;

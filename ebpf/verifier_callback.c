@@ -68,15 +68,6 @@ static void finish(struct verifier *v)
     v->now->pc++;
 }
 
-/* A way that callback_step has put aside. */
-bool callback_finish(struct verifier *v)
-{
-    if (!trace_push(v))
-        return false;
-    finish(v);
-    return true;
-}
-
 /* A helper that calls back, its arguments checked. */
 bool callback_step(struct verifier *v, const struct call *c)
 {
@@ -92,11 +83,9 @@ bool callback_step(struct verifier *v, const struct call *c)
         finish(v);
         return true;
     }
-    if (!push_branch(v, v->now, v->now->pc))
+    if (!push_again(v))
         return false;
-    v->branches[v->nr_branches - 1].way = WAY_FINISH;
-    v->branches[v->nr_branches - 1].nr_trace--;
-    v->trace[v->nr_trace - 1] |= TRACE_CALLBACK;
+    v->trace[v->nr_trace - 1] |= TRACE_TURN;
     if (!call_enter(v, c->function, true))
         return false;
     set_arguments(v, c, caller, most);
@@ -154,7 +143,7 @@ bool callback_exit(struct verifier *v)
                                    "what was reserved there before the function returns",
                                    s->refs[i].id, s->refs[i].slot);
     regs_visit(v, forget_key, NULL);
-    v->trace[v->nr_trace - 1] |= TRACE_CALLBACK;
+    v->trace[v->nr_trace - 1] |= TRACE_TURN;
     s->pc = frame_now(v)->call_slot;
     s->depth--;
     if (stops)

@@ -132,7 +132,7 @@ void trace_undo(struct verifier *v, uint32_t entry, struct cells *cells, uint32_
 #include "ebpf/opcodes.def"
     case OP_CALL_HELPER:
     case OP_TAIL_CALL:
-        if (entry & TRACE_CALLBACK)
+        if (entry & TRACE_TURN)
             leave_frame(cells, frame);
         else
             *regs &= (uint16_t)~0x3fu;
@@ -146,9 +146,9 @@ void trace_undo(struct verifier *v, uint32_t entry, struct cells *cells, uint32_
         break;
     case OP_EXIT:
         ++*frame;
-        cells->regs[*frame] = entry & TRACE_CALLBACK ? 0 : *regs & BIT(0);
+        cells->regs[*frame] = entry & TRACE_TURN ? 0 : *regs & BIT(0);
         cells->slots[*frame] = 0;
-        if (!(entry & TRACE_CALLBACK))
+        if (!(entry & TRACE_TURN))
             *regs &= (uint16_t)~0x3fu;
         break;
     default: /* the others make a number of the same register */

@@ -97,7 +97,7 @@ struct slot {
     struct reg spill;
 };
 
-#define TRIPS_STOPPED UINT32_MAX
+#define TRIPS_STOPPED UINT32_MAX /* it returns; or a tail call that goes to another program */
 
 struct frame {
     struct reg regs[ISA_REGISTERS];
@@ -105,8 +105,8 @@ struct frame {
     uint32_t nr_slots;   /* slots in use */
     uint32_t activation; /* no other call of a function has the same */
     uint32_t may_gotos;  /* how many may_goto it has passed */
-    uint32_t trips;   /* of the helper that it has called and that calls back: how often so far */
-    bool called_back; /* by the helper called at call_slot, to where it returns */
+    uint32_t trips;      /* of the helper that it calls: how often that has called back so far */
+    bool called_back;    /* by the helper called at call_slot, to where it returns */
     struct slot slots[SLOTS];
 };
 
@@ -155,18 +155,11 @@ struct kept {
     /* then struct ref refs[nr_refs]; for each frame its registers, then its slots */
 };
 
-/* What is to be done with the state that the walk comes back to. */
-enum branch_way {
-    WAY_ON,     /* it goes on at its pc */
-    WAY_JUMP,   /* it stands at a conditional jump, which is to be taken */
-    WAY_FINISH, /* it stands at a helper that calls back, which is to return */
-};
-
 /* What the walk comes back to. */
 struct branch {
     struct kept *state; /* owned */
     uint32_t nr_trace, nr_path;
-    enum branch_way way;
+    bool jump;         /* state stands at a conditional jump, which is to be taken */
     struct loop *loop; /* not NULL: the end of a loop's trial, and state is where it began */
 };
 
@@ -336,7 +329,7 @@ bool regs_visit(struct verifier *v, reg_visitor visit, void *arg);
 #define TRACE_SLOT(entry)  ((entry) >> 23 & 63)
 #define TRACE_STACK        (1u << 29) /* reads or writes the spill in one slot */
 #define TRACE_LINKED       (1u << 30) /* a condition that refined linked registers */
-#define TRACE_CALLBACK     (1u << 31) /* a helper calls back, or what it called returns */
+#define TRACE_TURN         (1u << 31) /* a call or return that does not go the usual way */
 
 struct cells {
     uint16_t regs[ISA_FRAMES_MAX];
@@ -371,6 +364,7 @@ bool alu_step(struct verifier *v, const struct ebpf_decoded *insn);
 bool branch_step(struct verifier *v, const struct ebpf_decoded *insn, bool *ended);
 bool branch_take(struct verifier *v);
 bool push_branch(struct verifier *v, const struct state *state, uint32_t pc);
+bool push_again(struct verifier *v);
 bool helper_step(struct verifier *v, const struct ebpf_decoded *insn);
 bool release_ref(struct verifier *v, uint32_t ref);
 void call_clobber(struct verifier *v);
@@ -390,7 +384,6 @@ bool exit_step(struct verifier *v, bool *ended);
 bool helper_calls_back(const struct ebpf_decoded *insn);
 uint32_t callback_level(const struct state *state);
 uint32_t callback_trips_max(struct verifier *v);
-bool callback_finish(struct verifier *v);
 bool callback_exit(struct verifier *v);
 
 /* ---- verifier_prune.c */
@@ -422,7 +415,6 @@ uint64_t loop_trips(const struct loop *loop);
 void states_add(struct verifier *v, struct kept *kept);
 void states_remove(struct verifier *v, struct kept *kept);
 void states_drop_since(struct verifier *v, uint32_t serial);
-bool trace_push(struct verifier *v);
 bool path_push(struct verifier *v, struct kept *kept);
 void path_cut(struct verifier *v, uint32_t nr_path);
 
