@@ -250,6 +250,27 @@ const struct btf_type *ebpf_btf_type(const struct ebpf_btf *btf, uint32_t id)
     return (const struct btf_type *)(btf->bytes + btf->types[id]);
 }
 
+/* Likewise, behind its names and qualifiers. NULL too for a chain of them that is too long. */
+const struct btf_type *ebpf_btf_resolve(const struct ebpf_btf *btf, uint32_t id)
+{
+    for (unsigned step = 0; step < STEPS_MAX; step++) {
+        const struct btf_type *type = ebpf_btf_type(btf, id);
+
+        switch (type ? BTF_INFO_KIND(type->info) : BTF_KIND_UNKN) {
+        case BTF_KIND_TYPEDEF:
+        case BTF_KIND_VOLATILE:
+        case BTF_KIND_CONST:
+        case BTF_KIND_RESTRICT:
+        case BTF_KIND_TYPE_TAG:
+            id = type->type;
+            break;
+        default:
+            return type;
+        }
+    }
+    return NULL;
+}
+
 /* A name by its offset; "" when it is none. */
 const char *ebpf_btf_name(const struct ebpf_btf *btf, uint32_t offset)
 {

@@ -26,6 +26,7 @@ int ebpf_btf_create(const void *bytes, uint32_t size, struct ebpf_log *log, stru
 void ebpf_btf_get(struct ebpf_btf *btf);
 void ebpf_btf_put(struct ebpf_btf *btf);
 const struct btf_type *ebpf_btf_type(const struct ebpf_btf *btf, uint32_t id);
+const struct btf_type *ebpf_btf_resolve(const struct ebpf_btf *btf, uint32_t id);
 const char *ebpf_btf_name(const struct ebpf_btf *btf, uint32_t offset);
 int ebpf_btf_type_size(const struct ebpf_btf *btf, uint32_t id, uint32_t *size);
 

@@ -372,20 +372,18 @@ static void walk(struct verifier *v)
 /* ---- beginning and end --------------------------------------------------------------------------
  */
 
-static void set_entry(struct verifier *v)
+/* Everything that the program can be entered by; timers' functions are found on the way. */
+static void walk_all(struct verifier *v)
 {
-    struct frame *f = &v->now->frames[0];
-    uint64_t size = v->load->mem_size;
-
-    f->regs[ISA_FP] = (struct reg){.type = REG_STACK, .n = scalar_const(0)};
     v->next_id = ID_LENGTH;
-    if (v->load->type != EBPF_PROG_TYPE_MEM) {
-        f->regs[1] = (struct reg){.type = REG_CTX, .n = scalar_const(0)};
+    if (!entry_add(v, (struct entry){.kind = ENTRY_PROGRAM}) || !function_find_globals(v))
         return;
-    }
-    f->regs[1] = (struct reg){.type = REG_PACKET, .range = (int64_t)size, .n = scalar_const(0)};
-    reg_set_scalar(&f->regs[2], scalar_range(size, UINT32_MAX));
-    f->regs[2].id = ID_LENGTH;
+    function_find_movers(v);
+    for (uint32_t i = 0; i < v->nr_entries && !v->err; i++)
+        if (entry_begin(v, i))
+            walk(v);
+    if (!v->err)
+        function_check_depth(v);
 }
 
 static void finish(struct verifier *v)
@@ -420,6 +418,7 @@ static void release(struct verifier *v)
     log_end(v);
     past_end(v);
     port_free(v->branches);
+    port_free(v->entries);
     port_free(v->path);
     port_free(v->trace);
     port_free(v->scratch);
@@ -475,11 +474,10 @@ static void prove(struct verifier *v)
 {
     if (v->err || !lock_check_maps(v) || !verifier_flow(v))
         return;
-    set_entry(v);
     if (v->load->log && (v->load->log->level & v->logged))
         log_start(v);
     v->watched = v->watch || v->log || v->past;
-    walk(v);
+    walk_all(v);
 }
 
 /* Why the program was rejected. The walk is gone once more, the same way, and this time remembers

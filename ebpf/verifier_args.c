@@ -262,10 +262,7 @@ bool call_check_argument(struct verifier *v, struct call *c, unsigned regno)
         return check_memory(v, c, regno, sizeof(uint64_t), true) &&
                memory_aligned(v, regno, sizeof(uint64_t));
     case ARG_FUNC:
-        if (reg->type != REG_FUNC)
-            return call_wrong_type(v, regno, "func");
-        c->function = (uint32_t)reg->target;
-        return true;
+        return callback_argument(v, c, regno);
     case ARG_STACK_OR_NULL:
         precise_reg(v, regno);
         return reg->type == REG_STACK || (reg_is_const(reg) && reg->n.umin == 0) ||

@@ -57,7 +57,8 @@ struct null_check {
 };
 
 /* Linux: mark_ptr_not_null_reg. */
-static void set_not_null(struct reg *reg)
+/* It is not NULL. */
+void reg_set_not_null(struct reg *reg)
 {
     bool timed;
 
@@ -88,7 +89,7 @@ static bool mark_null(struct verifier *v, struct reg *reg, void *arg)
     if (check->null)
         reg_set_scalar(reg, scalar_const(0));
     else
-        set_not_null(reg);
+        reg_set_not_null(reg);
     return true;
 }
 

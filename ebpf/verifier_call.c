@@ -6,6 +6,8 @@
 #include "ebpf/port.h"
 #include "ebpf/verifier_state.h"
 
+#define TAIL_CALL_STACK_MAX 256u /* Linux: check_max_stack_depth */
+
 /* What a call leaves of the caller's registers. */
 void call_clobber(struct verifier *v)
 {
@@ -45,6 +47,8 @@ bool call_step(struct verifier *v, const struct ebpf_decoded *insn)
 {
     struct frame *caller = frame_now(v);
 
+    if (v->info[insn->off].global)
+        return lock_check_call(v) && function_call(v, (uint32_t)insn->off);
     if (!call_enter(v, (uint32_t)insn->off, false))
         return false;
     for (unsigned r = 1; r <= 5; r++)
@@ -63,24 +67,54 @@ bool exit_step(struct verifier *v, bool *ended)
     if (!lock_check_exit(v))
         return false;
     if (s->depth == 0) {
-        if (s->nr_refs)
-            return verifier_reject(v, -EINVAL, RULE_REFERENCE, NO_REG,
-                                   "Unreleased reference id=%u alloc_insn=%u", s->refs[0].id,
-                                   s->refs[0].slot);
-        if (r0->type == REG_NONE)
-            return verifier_reject(v, -EACCES, RULE_NO_RESULT, 0,
-                                   "R0 !read_ok: the program ends without a return value on this "
-                                   "path");
         *ended = true;
-        return true;
+        return entry_end(v);
     }
     if (frame_now(v)->called_back)
-        return callback_exit(v);
+        return callback_exit(v, true);
     if (r0->type == REG_STACK)
         return verifier_reject(v, -EINVAL, RULE_STACK_POINTER, 0,
                                "cannot return stack pointer to the caller");
     s->frames[s->depth - 1].regs[0] = *r0;
     s->pc = s->frames[s->depth].call_slot + 1;
     s->depth--;
+    return true;
+}
+
+/* A frame's stack, as Linux counts it. */
+static uint32_t stack_of(const struct frame *f)
+{
+    return (uint32_t)round_up_to(f->nr_slots ? f->nr_slots * 8 : 1, 32);
+}
+
+/* A tail call, its arguments checked. It goes on behind it when there is no such program. When
+ * there is, a function's caller goes on with that program's result, and its packet. */
+bool tail_call_step(struct verifier *v)
+{
+    struct state *s = v->now;
+    uint32_t above = 0;
+
+    for (uint32_t i = 0; i < s->depth; i++)
+        above += stack_of(&s->frames[i]);
+    if (above >= TAIL_CALL_STACK_MAX)
+        return verifier_reject(v, -EACCES, RULE_TAIL_CALL_STACK, NO_REG,
+                               "tail_calls are not allowed when call stack of previous frames is "
+                               "%u bytes. Too large",
+                               above);
+    if (frame_now(v)->trips != TRIPS_STOPPED) {
+        if (s->depth && !push_again(v))
+            return false;
+        call_clobber(v);
+        reg_set_unknown(reg_now(v, 0));
+        s->pc++;
+        return true;
+    }
+    forget_packets(v);
+    if (frame_now(v)->called_back)
+        return callback_exit(v, false);
+    v->trace[v->nr_trace - 1] |= TRACE_TURN;
+    s->pc = frame_now(v)->call_slot + 1;
+    s->depth--;
+    reg_set_unknown(reg_now(v, 0));
     return true;
 }

@@ -17,6 +17,21 @@ bool helper_calls_back(const struct ebpf_decoded *insn)
            ebpf_helper_calls_back((const struct ebpf_helper *)insn->imm);
 }
 
+/* ARG_FUNC. */
+bool callback_argument(struct verifier *v, struct call *c, unsigned regno)
+{
+    const struct reg *reg = reg_now(v, regno);
+
+    if (reg->type != REG_FUNC)
+        return call_wrong_type(v, regno, "func");
+    c->function = (uint32_t)reg->target;
+    return (c->function && !v->info[c->function].global) ||
+           verifier_reject(v, -EINVAL, RULE_CALLBACK_STATIC, (int)regno,
+                           "callback function not static: R%u is a function that is walked on its "
+                           "own",
+                           regno);
+}
+
 /* How many of the frames under way were called back. */
 uint32_t callback_level(const struct state *state)
 {
@@ -37,6 +52,16 @@ uint32_t callback_trips_max(struct verifier *v)
     return times->n.umax32 < LOOPS_MAX ? times->n.umax32 : LOOPS_MAX;
 }
 
+/* One of a map's, of which nothing else is known. */
+struct reg callback_value(struct verifier *v, struct ebpf_map *map, uint32_t map_uid)
+{
+    return (struct reg){.type = REG_MAP_VALUE,
+                        .map = map,
+                        .map_uid = map_uid,
+                        .id = map->lock_offset >= 0 ? ++v->next_id : 0,
+                        .n = scalar_const(0)};
+}
+
 /* What the function is given, in its frame. */
 static void set_arguments(struct verifier *v, const struct call *c, const struct frame *caller,
                           uint32_t trips_max)
@@ -51,11 +76,7 @@ static void set_arguments(struct verifier *v, const struct call *c, const struct
     arg[0] = (struct reg){.type = REG_MAP, .map = c->map, .id = c->map_uid, .n = scalar_const(0)};
     arg[1] = (struct reg){
         .type = REG_MAP_KEY, .frame = (uint8_t)v->now->depth, .map = c->map, .n = scalar_const(0)};
-    arg[2] = (struct reg){.type = REG_MAP_VALUE,
-                          .map = c->map,
-                          .map_uid = c->map_uid,
-                          .id = c->map->lock_offset >= 0 ? ++v->next_id : 0,
-                          .n = scalar_const(0)};
+    arg[2] = callback_value(v, c->map, c->map_uid);
     arg[3] = caller->regs[3];
 }
 
@@ -86,6 +107,7 @@ bool callback_step(struct verifier *v, const struct call *c)
     if (!push_again(v))
         return false;
     v->trace[v->nr_trace - 1] |= TRACE_TURN;
+    v->info[c->function].called_back = true;
     if (!call_enter(v, c->function, true))
         return false;
     set_arguments(v, c, caller, most);
@@ -126,16 +148,17 @@ static bool check_result(struct verifier *v)
                            (unsigned long)r0->n.bits.value, (unsigned long)r0->n.bits.mask);
 }
 
-/* The innermost function, which was called back, returns to the helper. */
-bool callback_exit(struct verifier *v)
+/* The innermost function, which was called back, returns to the helper; its result is looked at
+ * unless it is another program's. */
+bool callback_exit(struct verifier *v, bool result)
 {
     struct state *s = v->now;
     bool stops = false;
     uint32_t level = callback_level(s);
 
-    if (!check_result(v))
+    if (result && !check_result(v))
         return false;
-    stops = reg_now(v, 0)->n.umin == 1;
+    stops = result && reg_now(v, 0)->n.umin == 1;
     for (uint32_t i = 0; i < s->nr_refs; i++)
         if (s->refs[i].level == level)
             return verifier_reject(v, -EINVAL, RULE_REFERENCE, NO_REG,

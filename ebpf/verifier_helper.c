@@ -195,6 +195,11 @@ bool helper_step(struct verifier *v, const struct ebpf_decoded *insn)
                                "tail_call would lead to reference leak: reference id=%u of insn "
                                "%u is not given back",
                                v->now->refs[0].id, v->now->refs[0].slot);
+    if (insn->op == OP_TAIL_CALL)
+        return tail_call_step(v);
+    if (c.function &&
+        !entry_add(v, (struct entry){.slot = c.function, .kind = ENTRY_TIMER, .map = c.map}))
+        return false;
     if (c.ref)
         give_back(v, c.ref);
     call_clobber(v);
@@ -207,9 +212,7 @@ bool helper_step(struct verifier *v, const struct ebpf_decoded *insn)
     }
     if (c.made)
         dynptr_make(v, &c, made_ref);
-    if (insn->op == OP_TAIL_CALL)
-        reg_set_unknown(reg_now(v, 0)); /* it goes on here when there is no such program */
-    else if (!set_result(v, &c))
+    if (!set_result(v, &c))
         return false;
     v->now->pc++;
     return true;

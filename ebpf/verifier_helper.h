@@ -19,7 +19,7 @@ struct call {
     uint32_t string_at;                /* ... in its value */
     uint32_t ref;                      /* reference that is given back */
     uint32_t dynptr_ref;               /* of the dynptr that was passed */
-    uint32_t function;                 /* slot of the one that it calls back */
+    uint32_t function;                 /* first slot of the one to be called; 0: none */
     bool key_known;
     uint64_t key;
     bool made; /* a dynptr, in this frame from this slot on */
@@ -43,6 +43,7 @@ bool lock_argument(struct verifier *v, const struct call *c, unsigned regno);
 bool timer_argument(struct verifier *v, struct call *c, unsigned regno);
 
 /* verifier_callback.c */
+bool callback_argument(struct verifier *v, struct call *c, unsigned regno);
 bool callback_step(struct verifier *v, const struct call *c);
 
 #endif

@@ -63,6 +63,14 @@ static void undo_condition(uint16_t *regs, const struct ebpf_decoded *insn, uint
         *regs |= both & (uint16_t)~BIT(ISA_FP);
 }
 
+/* Before its end there was another frame, of whose registers these matter. */
+static void enter_frame(struct cells *cells, uint32_t *frame, uint16_t regs)
+{
+    ++*frame;
+    cells->regs[*frame] = regs;
+    cells->slots[*frame] = 0;
+}
+
 /* Before the call there was no such frame. */
 static void leave_frame(struct cells *cells, uint32_t *frame)
 {
@@ -130,8 +138,12 @@ void trace_undo(struct verifier *v, uint32_t entry, struct cells *cells, uint32_
             *regs &= (uint16_t) ~((imm) == BPF_CMPXCHG ? BIT(0) : BIT(insn->src));                 \
         break;
 #include "ebpf/opcodes.def"
-    case OP_CALL_HELPER:
     case OP_TAIL_CALL:
+        if (entry & TRACE_TURN)
+            enter_frame(cells, frame, 0);
+        *regs &= (uint16_t)~0x3fu;
+        break;
+    case OP_CALL_HELPER:
         if (entry & TRACE_TURN)
             leave_frame(cells, frame);
         else
@@ -141,13 +153,15 @@ void trace_undo(struct verifier *v, uint32_t entry, struct cells *cells, uint32_
         *regs &= (uint16_t)~BIT(insn->dst);
         break;
     case OP_CALL_LOCAL:
+        if (entry & TRACE_TURN) {
+            *regs &= (uint16_t)~0x3fu;
+            break;
+        }
         cells->regs[*frame - 1] |= *regs & 0x3e;
         leave_frame(cells, frame);
         break;
     case OP_EXIT:
-        ++*frame;
-        cells->regs[*frame] = entry & TRACE_TURN ? 0 : *regs & BIT(0);
-        cells->slots[*frame] = 0;
+        enter_frame(cells, frame, entry & TRACE_TURN ? 0 : *regs & BIT(0));
         if (!(entry & TRACE_TURN))
             *regs &= (uint16_t)~0x3fu;
         break;

@@ -101,7 +101,7 @@ struct slot {
 
 struct frame {
     struct reg regs[ISA_REGISTERS];
-    uint32_t call_slot;  /* of the call that made it; 0 in the outermost */
+    uint32_t call_slot;  /* of the call that made it; the outermost: where it begins */
     uint32_t nr_slots;   /* slots in use */
     uint32_t activation; /* no other call of a function has the same */
     uint32_t may_gotos;  /* how many may_goto it has passed */
@@ -171,6 +171,9 @@ struct insn_info {
     bool loop_head : 1;    /* a jump from further on leads here */
     bool calls_back : 1;   /* a helper is called that calls functions back before it returns */
     bool walk_loop : 1;    /* its loop could not be proven at once, by a counter */
+    bool called_back : 1;  /* a function's first slot: helpers call it back before they return */
+    bool global : 1;       /* likewise: a function that is walked on its own */
+    bool moves_packet : 1; /* likewise: it, or what it calls, may move the packet */
     bool walk_endless : 1; /* nor by what bounds it at run time */
     bool explored : 1;
     uint32_t function; /* first slot of the function */
@@ -187,6 +190,15 @@ enum verifier_rule {
 };
 
 #define NO_REG (-1)
+
+/* What walks start from. */
+enum entry_kind { ENTRY_PROGRAM, ENTRY_TIMER, ENTRY_GLOBAL };
+
+struct entry {
+    uint32_t slot;
+    enum entry_kind kind;
+    struct ebpf_map *map; /* ENTRY_TIMER: whose values the timer is in */
+};
 
 struct verifier {
     const struct ebpf_prog_load *load;
@@ -211,6 +223,11 @@ struct verifier {
 
     struct branch *branches;
     uint32_t nr_branches, branches_room;
+
+    struct entry *entries;
+    uint32_t nr_entries, entries_room;
+    enum entry_kind entry; /* of the walk under way */
+    bool has_globals;
 
     struct kept *newest;
     uint32_t serial;
@@ -315,6 +332,7 @@ void reg_set_scalar(struct reg *reg, struct scalar n);
 void reg_set_unknown(struct reg *reg);
 bool reg_is_const(const struct reg *reg);
 bool is_or_null(enum reg_type type);
+void reg_set_not_null(struct reg *reg);
 void add_range(struct reg *reg, const struct scalar *n);
 bool regs_sync_link(struct verifier *v, const struct reg *known);
 void regs_forget_precise(struct verifier *v);
@@ -379,12 +397,24 @@ bool lock_check_call(struct verifier *v);
 bool lock_check_exit(struct verifier *v);
 bool call_step(struct verifier *v, const struct ebpf_decoded *insn);
 bool exit_step(struct verifier *v, bool *ended);
+bool tail_call_step(struct verifier *v);
 
 /* ---- verifier_callback.c */
 bool helper_calls_back(const struct ebpf_decoded *insn);
 uint32_t callback_level(const struct state *state);
 uint32_t callback_trips_max(struct verifier *v);
-bool callback_exit(struct verifier *v);
+struct reg callback_value(struct verifier *v, struct ebpf_map *map, uint32_t map_uid);
+bool callback_exit(struct verifier *v, bool result);
+
+/* ---- verifier_entry.c, verifier_function.c */
+bool entry_add(struct verifier *v, struct entry entry);
+bool entry_begin(struct verifier *v, uint32_t index);
+bool entry_end(struct verifier *v);
+bool function_find_globals(struct verifier *v);
+void function_find_movers(struct verifier *v);
+bool function_begin(struct verifier *v);
+bool function_call(struct verifier *v, uint32_t slot);
+bool function_check_depth(struct verifier *v);
 
 /* ---- verifier_prune.c */
 enum likeness {

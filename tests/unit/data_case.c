@@ -116,10 +116,17 @@ static void finish_section(const struct reader *r, const char *section, char *te
     struct {
         const char *name;
         char **to;
-    } texts[] = {{"type", &c->type},       {"maps", &c->maps},   {"license", &c->license},
-                 {"asm", &c->asm_text},    {"raw", &c->raw},     {"result", &c->result},
-                 {"engines", &c->engines}, {"trace", &c->trace}, {"error", &c->error},
-                 {"fault", &c->fault}};
+    } texts[] = {{"type", &c->type},
+                 {"maps", &c->maps},
+                 {"license", &c->license},
+                 {"asm", &c->asm_text},
+                 {"raw", &c->raw},
+                 {"result", &c->result},
+                 {"engines", &c->engines},
+                 {"trace", &c->trace},
+                 {"error", &c->error},
+                 {"fault", &c->fault},
+                 {"functions", &c->functions}};
 
     for (size_t len = strlen(text); len && isspace((unsigned char)text[len - 1]);)
         text[--len] = 0;
@@ -222,9 +229,10 @@ void data_free(struct data_case *cases)
 {
     while (cases) {
         struct data_case *c = cases;
-        void *blocks[] = {c->file,    c->name,  c->engines,   c->rule,      c->type,       c->maps,
-                          c->license, c->raw,   c->trace,     c->asm_text,  c->result,     c->error,
-                          c->fault,   c->insns, c->mem.bytes, c->ctx.bytes, c->after.bytes};
+        void *blocks[] = {c->file,      c->name,      c->engines,    c->rule,  c->type,
+                          c->maps,      c->license,   c->raw,        c->trace, c->asm_text,
+                          c->result,    c->error,     c->functions,  c->fault, c->insns,
+                          c->mem.bytes, c->ctx.bytes, c->after.bytes};
 
         for (unsigned i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++)
             free(blocks[i]);

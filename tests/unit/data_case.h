@@ -5,10 +5,11 @@
  *     -- SECTION [value]      the value may also be the lines that follow
  *
  * Sections: type (mem unless said), maps (a line each: TYPE KEY VALUE ENTRIES [FLAGS] ["TEXT"],
- * the first value, and the map is then frozen), budget,
- * license (GPL unless said), engines (checked: what no verifier would let through), asm or raw
- * (hex, slots in order), mem (hex; the packet for xdp and socket_filter), ctx (hex). Then what must
- * come of it: result (r0, 64 bits), after (memory then, hex), trace (what was printed), or error (a
+ * the first value, and the map is then frozen), functions (what BTF says of them, a line each: SLOT
+ * NAME static|global RESULT PARAMETER...; types are int, void, ptr:BYTES, ctx:STRUCT, opaque and
+ * struct), budget, license (GPL unless said), engines (checked: what no verifier would let
+ * through), asm or raw (hex, slots in order), mem (hex; the packet for xdp and socket_filter), ctx
+ * (hex). Then what must come of it: result (r0, 64 bits), after (memory then, hex), trace (what was printed), or error (a
  * part of the load's log) or fault (of the run's description).
  */
 #ifndef SKEP_TESTS_DATA_CASE_H
@@ -29,7 +30,7 @@ struct data_bytes {
 /* Text fields are NULL when the case does not have the section. */
 struct data_case {
     char *file, *name, *rule;
-    char *type, *maps, *license, *asm_text, *raw, *result, *engines, *trace, *error, *fault;
+    char *type, *maps, *functions, *license, *asm_text, *raw, *result, *engines, *trace, *error, *fault;
     uint32_t budget; /* 0: the default */
     struct data_bytes mem, ctx, after;
     struct bpf_insn *insns;
@@ -45,6 +46,7 @@ struct data_case *data_read_all(const char *folder);
 void data_free(struct data_case *cases);
 
 struct ebpf_map;
+struct ebpf_prog_load;
 
 #define DATA_MAPS_MAX 8u
 
@@ -52,6 +54,11 @@ struct ebpf_map;
 uint32_t data_type_by_name(const char *name);
 /* A case's section maps. Returns how many there are, or -1. The caller puts each. */
 int data_make_maps(const char *text, struct ebpf_map **maps);
+
+/* Adds BTF and func_info from a case's section functions (may be NULL) to load; to be taken away
+ * again when the program was created or not. */
+void data_add_functions(const char *text, struct ebpf_prog_load *load);
+void data_remove_functions(struct ebpf_prog_load *load);
 
 /* What running one case gave: 0 when all was as expected, else -1 and in why a sentence. */
 int data_run(const struct data_case *c, char *why, size_t size);

@@ -182,7 +182,11 @@ static int run_in(const struct data_case *c, enum ebpf_engine engine, char *why,
         .nr_maps = nr_maps > 0 ? (uint32_t)nr_maps : 0,
         .log = &log,
     };
-    int err = nr_maps < 0 ? -1 : ebpf_prog_create(&load, &prog);
+    int err;
+
+    data_add_functions(c->functions, &load);
+    err = nr_maps < 0 ? -1 : ebpf_prog_create(&load, &prog);
+    data_remove_functions(&load);
 
     if (nr_maps < 0)
         verdict = FAIL(why, size, "its maps cannot be made");

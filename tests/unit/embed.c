@@ -99,6 +99,8 @@ void verifier_record(struct verifier *v)
 
 struct moment {
     const struct checked *c;
+    uint32_t base; /* the frame that the state's outermost one is */
+    bool global;   /* a global function's walk: its memory is anybody's */
     uintptr_t packet, packet_end, data;
     uint32_t ids[IDS_MAX];
     uint64_t bases[IDS_MAX];
@@ -246,7 +248,7 @@ static bool fits(struct moment *m, const struct reg *reg, uint64_t value)
     case REG_CTX:
         return scalar_contains(&reg->n, n - (uintptr_t)c->run.ctx);
     case REG_STACK:
-        return scalar_contains(&reg->n, n - frame_top(c, reg->frame));
+        return scalar_contains(&reg->n, n - frame_top(c, m->base + reg->frame));
     case REG_MAP:
         return is_map(reg, value);
     case REG_MAP_VALUE_OR_NULL:
@@ -268,9 +270,9 @@ static bool fits(struct moment *m, const struct reg *reg, uint64_t value)
     case REG_RECORD:
         return in_record(c, reg, value);
     case REG_MEM_OR_NULL:
-        return value == 0 || in_slice(c, reg, value);
+        return value == 0 || m->global || in_slice(c, reg, value);
     case REG_MEM:
-        return in_slice(c, reg, value);
+        return value && (m->global || in_slice(c, reg, value));
     case REG_DYNPTR:
         return is_dynptr_half(c, reg, value);
     case REG_FUNC:
@@ -292,40 +294,72 @@ static bool slot_fits(struct moment *m, const struct slot *slot, const uint8_t *
     return fits(m, &slot->spill, value);
 }
 
+/* What the machine's frame has in a register of its caller's, or its own. */
+static uint64_t held_in(const struct checked *c, unsigned frame, unsigned r)
+{
+    return frame == c->depth ? c->reg[r] : c->frames[frame + 1].saved[r - 6];
+}
+
 static bool frame_fits(struct moment *m, struct kept *state, unsigned f)
 {
     const struct checked *c = m->c;
+    unsigned at = m->base + f;
 
     /* What a caller waits for a helper with is not kept in its frame. */
-    for (unsigned r = f == c->depth ? 0 : 6; r < ISA_FP; r++) {
+    for (unsigned r = at == c->depth ? 0 : 6; r < ISA_FP; r++) {
         const struct reg *reg = kept_reg(state, f, r);
 
-        if (reg && !fits(m, reg, f == c->depth ? c->reg[r] : c->frames[f + 1].saved[r - 6]))
+        if (reg && !fits(m, reg, held_in(c, at, r)))
             return false;
     }
     for (unsigned s = 0; s < SLOTS; s++) {
         const struct slot *slot = kept_slot(state, f, s);
 
-        if (slot && !slot_fits(m, slot, (const uint8_t *)frame_top(c, f) - 8 * (s + 1)))
+        if (slot && !slot_fits(m, slot, (const uint8_t *)frame_top(c, at) - 8 * (s + 1)))
             return false;
     }
     return true;
 }
 
+/* May the state's walk have begun in the frame `base`? There the program begins, a timer's
+ * function, or a global function that was called. */
+static bool begins_at(const struct checked *c, const struct kept *state, uint32_t base)
+{
+    uint32_t entry = state->frames[0].call_slot;
+    const struct ebpf_decoded *call;
+
+    if (base == 0)
+        return entry == 0 || !c->run.ctx;
+    call = &checked_prog->decoded[c->frames[base].return_pc - 1];
+    return entry != 0 && call->op == OP_CALL_LOCAL && (uint32_t)call->off == entry;
+}
+
+static void find_packet(struct moment *m)
+{
+    const struct ebpf_run *run = &m->c->run;
+
+    if (!run->ctx)
+        return;
+    ebpf_context_packet(checked_prog->type, run->ctx, &m->packet, &m->packet_end);
+    m->data = m->packet;
+    if (checked_prog->type == BPF_PROG_TYPE_XDP)
+        m->data = (uintptr_t)((const struct ebpf_xdp *)run->ctx)->data;
+}
+
 static bool state_fits(const struct checked *c, struct kept *state)
 {
-    struct moment m = {.c = c};
+    struct moment m = {.c = c,
+                       .base = c->depth - state->depth,
+                       .global = state->frames[0].call_slot != 0};
 
-    if (state->depth != c->depth)
+    if (state->depth > c->depth || !begins_at(c, state, m.base))
         return false;
-    ebpf_context_packet(checked_prog->type, c->run.ctx, &m.packet, &m.packet_end);
-    m.data = m.packet;
-    if (checked_prog->type == BPF_PROG_TYPE_XDP)
-        m.data = (uintptr_t)((const struct ebpf_xdp *)c->run.ctx)->data;
-    for (unsigned f = 1; f <= c->depth; f++)
-        if (state->frames[f].call_slot + !state->frames[f].called_back != c->frames[f].return_pc)
+    find_packet(&m);
+    for (unsigned f = 1; f <= state->depth; f++)
+        if (state->frames[f].call_slot + !state->frames[f].called_back !=
+            c->frames[m.base + f].return_pc)
             return false;
-    for (unsigned f = 0; f <= c->depth; f++)
+    for (unsigned f = 0; f <= state->depth; f++)
         if (!frame_fits(&m, state, f))
             return false;
     return true;
@@ -339,10 +373,15 @@ static void explain(const struct checked *c)
     char held[256];
     int used = snprintf(failure, sizeof(failure), "insn %u is in no recorded state", c->pc);
 
-    ebpf_context_packet(checked_prog->type, c->run.ctx, &m.packet, &m.packet_end);
-    m.data = m.packet;
-    for (unsigned f = 0; r && f <= c->depth && f <= r->state.depth; f++) {
-        for (unsigned n = f == c->depth ? 0 : 6; n < ISA_FP + SLOTS && used < 400; n++) {
+    if (!r || r->state.depth > c->depth)
+        return;
+    m.base = c->depth - r->state.depth;
+    m.global = r->state.frames[0].call_slot != 0;
+    find_packet(&m);
+    for (unsigned f = 0; f <= r->state.depth; f++) {
+        unsigned at = m.base + f;
+
+        for (unsigned n = at == c->depth ? 0 : 6; n < ISA_FP + SLOTS && used < 400; n++) {
             const struct slot *slot = n < ISA_FP ? NULL : kept_slot(&r->state, f, n - ISA_FP);
             const struct reg *reg = n < ISA_FP           ? kept_reg(&r->state, f, n)
                                     : slot && slot->size ? &slot->spill
@@ -350,10 +389,10 @@ static void explain(const struct checked *c)
             uint64_t value = 0;
 
             if (n >= ISA_FP && slot)
-                memcpy(&value, (uint8_t *)frame_top(c, f) - 8 * (n - ISA_FP + 1) + slot->start,
+                memcpy(&value, (uint8_t *)frame_top(c, at) - 8 * (n - ISA_FP + 1) + slot->start,
                        slot->size);
             else if (n < ISA_FP && reg)
-                value = f == c->depth ? c->reg[n] : c->frames[f + 1].saved[n - 6];
+                value = held_in(c, at, n);
             if (!reg || fits(&m, reg, value))
                 continue;
             reg_print(reg, held, sizeof(held));

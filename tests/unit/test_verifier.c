@@ -64,6 +64,7 @@ static void load_case(const struct data_case *c, struct loaded *l)
         .unverified = true,
         .log = &l->log,
     };
+    data_add_functions(c->functions, &l->load);
     l->err = ebpf_prog_create(&l->load, &l->prog);
 }
 
@@ -81,6 +82,7 @@ static int verify(struct loaded *l, uint32_t flags)
 
 static void unload(struct loaded *l)
 {
+    data_remove_functions(&l->load);
     if (l->prog)
         ebpf_prog_put(l->prog);
     for (unsigned i = 0; i < DATA_MAPS_MAX; i++)
@@ -115,6 +117,39 @@ Test(verifier, cases_have_their_verdicts)
     for (const struct data_case *c = cases; c; c = c->next, nr++)
         check_case(c);
     cr_expect_geq(nr, 90, "only %u cases", nr);
+    data_free(cases);
+}
+
+/* What costs no more where there are more trips: instructions processed, at most. */
+static const struct {
+    const char *name;
+    uint32_t processed;
+} bounded[] = {
+    {"callback_callers_stack", 60}, {"callback_bounded", 80}, {"each_nested", 120},
+    {"may_goto_nested", 120},       {"may_goto", 20},
+};
+
+Test(verifier, trips_cost_nothing)
+{
+    static struct loaded l;
+    struct data_case *cases = data_read_all("tests/data/verifier");
+    struct ebpf_verify_cost cost;
+    unsigned nr = 0;
+
+    for (const struct data_case *c = cases; c; c = c->next) {
+        for (unsigned i = 0; i < ARRAY_LEN(bounded); i++) {
+            if (strcmp(bounded[i].name, c->name) != 0)
+                continue;
+            load_case(c, &l);
+            cr_expect_eq(verify(&l, 0), 0, "%s: %s", c->name, l.log_text);
+            ebpf_verify_get_cost(&cost);
+            cr_expect_leq(cost.processed, bounded[i].processed, "%s: %u processed", c->name,
+                          cost.processed);
+            unload(&l);
+            nr++;
+        }
+    }
+    cr_expect_eq(nr, ARRAY_LEN(bounded));
     data_free(cases);
 }
 

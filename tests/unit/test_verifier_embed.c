@@ -220,6 +220,7 @@ static void embed_case(const struct data_case *c)
     };
     struct ebpf_prog *prog;
 
+    data_add_functions(c->functions, &load);
     cr_assert_eq(ebpf_prog_create(&load, &prog), 0, "%s: %s", c->name, log_text);
     embed_record();
     if (verify(&load, prog, EBPF_VERIFY_EXACT) == 0) {
@@ -240,6 +241,7 @@ static void embed_case(const struct data_case *c)
 
         cr_expect_eq(failure[0], 0, "%s, %s: %s", c->file, c->name, failure);
     }
+    data_remove_functions(&load);
     ebpf_prog_put(prog);
     for (unsigned i = 0; i < DATA_MAPS_MAX; i++)
         ebpf_map_put(maps[i]);
