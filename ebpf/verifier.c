@@ -360,7 +360,7 @@ static void walk(struct verifier *v)
         bool ended = false;
 
         if (!advance(v, &ended)) {
-            going = loop_fall_back(v);
+            going = !v->first_is_final && loop_fall_back(v);
             verifier_tell(v, going ? WALK_LOOP_UNDONE : WALK_REJECTED,
                           going ? v->now->pc : v->err_slot, NULL);
         } else if (ended) {
@@ -491,6 +491,7 @@ static void explain(struct verifier *v)
     again = create(v->load, v->code, v->flags, &proof);
     if (again) {
         again->logged = v->load->log->level & LOG_WALK ? 0 : LOG_PATH;
+        again->first_is_final = v->err == -E2BIG && v->first_err;
         past_start(again);
         prove(again);
     }

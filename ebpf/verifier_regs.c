@@ -98,6 +98,8 @@ int reg_number(struct verifier *v, const struct reg *reg)
 /* Do they say something else of what the register holds? */
 bool reg_differs(const struct reg *a, const struct reg *b)
 {
+    if (a->type == REG_NONE && b->type == REG_NONE)
+        return false;
     return a->type != b->type || a->id != b->id || a->off != b->off || a->size != b->size ||
            a->ref != b->ref || __builtin_memcmp(&a->n, &b->n, sizeof(a->n)) != 0;
 }

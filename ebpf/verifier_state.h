@@ -243,6 +243,7 @@ struct verifier {
     char first_message[MESSAGE_MAX]; /* of the first loop on trial that failed */
     uint32_t first_slot;
     int first_err;
+    bool first_is_final; /* such a failure is not undone */
     void *scratch; /* where context accesses are resolved; never read or written */
 };
 

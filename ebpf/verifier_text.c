@@ -121,6 +121,10 @@ void reg_print(const struct reg *reg, char *out, uint32_t size)
     bool number = reg->type == REG_SCALAR;
 
     out[0] = 0;
+    if (reg->type == REG_NONE) {
+        put(&t, "%s", reg_type_name(REG_NONE));
+        return;
+    }
     if (!number || !scalar_is_const(&reg->n))
         put(&t, "%s", reg_type_name((enum reg_type)reg->type));
     if ((number || reg->type == REG_STACK) && scalar_is_const(&reg->n)) {

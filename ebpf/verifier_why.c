@@ -258,20 +258,16 @@ static bool same_line(const struct bpf_line_info *a, const struct bpf_line_info 
            BPF_LINE_INFO_LINE_NUM(a->line_col) == BPF_LINE_INFO_LINE_NUM(b->line_col);
 }
 
-/* The line of C, unless it is *last, and the instruction in so many columns, without the end of
- * its line. */
-static void put_insn(struct verifier *v, uint32_t pc, const char *indent, int columns,
+/* The line of C that an instruction comes from, unless it is *last. */
+static void put_line(struct verifier *v, uint32_t pc, const char *indent,
                      const struct bpf_line_info **last)
 {
     const struct bpf_line_info *line = line_of(v, pc);
-    char text[DISASM_MAX];
 
     if (line && !same_line(line, *last))
         ebpf_log_write(v->load->log, "%s; %s @ %s:%u\n", indent, line_text(v, line),
                        line_file(v, line), BPF_LINE_INFO_LINE_NUM(line->line_col));
     *last = line;
-    insn_print(v, pc, text);
-    ebpf_log_write(v->load->log, "%s%u: %-*s", indent, pc, columns, text);
 }
 
 /* What a cause did: the way of a branch, and the registers that it is about, as they were after
@@ -285,14 +281,12 @@ static void describe(struct verifier *v, const struct cause *c, char *out, uint3
     char value[VALUE_MAX];
 
     out[0] = 0;
-    if (c->loop)
-        used = (uint32_t)port_format(out, size, " loop, for all trips:");
-    else if (is_conditional(insn))
+    if (is_conditional(insn) && !c->loop)
         used = (uint32_t)port_format(
             out, size, "%s%s", TRACE_PC(v->trace[c->at + 1]) == pc + 1 ? " not taken" : " taken",
             c->regs ? ":" : "");
     for (unsigned r = 0; step && r < ISA_REGISTERS && used < size; r++) {
-        if (!(c->regs >> r & 1) || step->regs[r].type == REG_NONE)
+        if (!(c->regs & ~(c->loop ? 0u : step->looped) & BIT(r)))
             continue;
         reg_print(&step->regs[r], value, sizeof(value));
         if (store)
@@ -310,15 +304,18 @@ static void put_causes(struct search *s)
     struct verifier *v = s->v;
     const struct ebpf_watch *watch = v->load->watch;
     const struct bpf_line_info *line = NULL;
-    char said[SAID_MAX];
+    char text[DISASM_MAX], said[SAID_MAX];
 
     for (unsigned i = 0; i < s->nr; i++) {
         uint32_t at = s->found[i].at, pc = TRACE_PC(v->trace[at]);
         struct ebpf_walk walk = {.event = WALK_CAUSE, .pc = pc, .length = at, .why = said, .v = v};
 
         describe(v, &s->found[i], said, sizeof(said));
-        put_insn(v, pc, "  ", COLUMNS - (pc > 9) - (pc > 99) - (pc > 999), &line);
-        ebpf_log_write(v->load->log, " ;%s\n", said);
+        put_line(v, pc, "  ", &line);
+        insn_print(v, pc, text);
+        ebpf_log_write(v->load->log, "  %u: %-*s ;%s\n", pc,
+                       COLUMNS - (pc > 9) - (pc > 99) - (pc > 999),
+                       s->found[i].loop ? "loop, for all trips" : text, said);
         if (watch)
             watch->see(watch->arg, &walk);
     }
@@ -370,16 +367,20 @@ void why_write(struct verifier *v, struct verifier *again)
 {
     struct ebpf_log *log = v->load->log;
     const struct bpf_line_info *line = NULL;
-    bool same = again && again->nr_trace && again->err == v->err && again->err_slot == v->err_slot;
+    bool first = v->err == -E2BIG && v->first_err;
+    bool same = again && again->nr_trace && again->err == (first ? v->first_err : v->err) &&
+                again->err_slot == (first ? v->first_slot : v->err_slot);
     bool shown = same && (log->level & (LOG_PATH | LOG_WALK)) &&
                  TRACE_PC(again->trace[again->nr_trace - 1]) == v->err_slot;
+    char text[DISASM_MAX];
 
     if (!shown) {
-        put_insn(v, v->err_slot, "", 0, &line);
-        ebpf_log_write(log, "\n");
+        put_line(v, v->err_slot, "", &line);
+        insn_print(v, v->err_slot, text);
+        ebpf_log_write(log, "%u: %s\n", v->err_slot, text);
     }
     ebpf_log_write(log, "insn %u: %s\n", v->err_slot, v->message);
-    if (v->err == -E2BIG && v->first_err) {
+    if (first) {
         /* Trip by trip did not end; what the loop as a whole was refused for says more. */
         ebpf_log_write(log, "for all trips of the loop at once, insn %u: %s\n", v->first_slot,
                        v->first_message);

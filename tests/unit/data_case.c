@@ -104,8 +104,8 @@ static void finish_case(const struct reader *r)
 
     if (!c)
         return;
-    if (!!c->result + !!c->error + !!c->fault != 1)
-        refuse(r, "case %s must have one of result, error, fault", c->name);
+    if (!!c->result + !!c->error + !!c->fault + !!c->log != 1)
+        refuse(r, "case %s must have one of result, error, fault, log", c->name);
     make_program(r, c);
 }
 
@@ -126,7 +126,9 @@ static void finish_section(const struct reader *r, const char *section, char *te
                  {"trace", &c->trace},
                  {"error", &c->error},
                  {"fault", &c->fault},
-                 {"functions", &c->functions}};
+                 {"functions", &c->functions},
+                 {"lines", &c->lines},
+                 {"log", &c->log}};
 
     for (size_t len = strlen(text); len && isspace((unsigned char)text[len - 1]);)
         text[--len] = 0;
@@ -144,6 +146,8 @@ static void finish_section(const struct reader *r, const char *section, char *te
         parse_hex(r, text, &c->ctx);
     else if (strcmp(section, "after") == 0)
         parse_hex(r, text, &c->after);
+    else if (strcmp(section, "level") == 0)
+        c->level = (uint32_t)strtoul(text, NULL, 10);
     else if (strcmp(section, "budget") == 0)
         c->budget = (uint32_t)strtoul(text, NULL, 10);
     else
@@ -229,10 +233,10 @@ void data_free(struct data_case *cases)
 {
     while (cases) {
         struct data_case *c = cases;
-        void *blocks[] = {c->file,      c->name,      c->engines,    c->rule,  c->type,
-                          c->maps,      c->license,   c->raw,        c->trace, c->asm_text,
-                          c->result,    c->error,     c->functions,  c->fault, c->insns,
-                          c->mem.bytes, c->ctx.bytes, c->after.bytes};
+        void *blocks[] = {c->file,      c->name,      c->engines,     c->rule,  c->type,
+                          c->maps,      c->license,   c->raw,         c->trace, c->asm_text,
+                          c->result,    c->error,     c->functions,   c->fault, c->insns,
+                          c->mem.bytes, c->ctx.bytes, c->after.bytes, c->lines, c->log};
 
         for (unsigned i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++)
             free(blocks[i]);

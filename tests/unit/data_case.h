@@ -9,8 +9,10 @@
  * NAME static|global RESULT PARAMETER...; types are int, void, ptr:BYTES, ctx:STRUCT, opaque and
  * struct), budget, license (GPL unless said), engines (checked: what no verifier would let
  * through), asm or raw (hex, slots in order), mem (hex; the packet for xdp and socket_filter), ctx
- * (hex). Then what must come of it: result (r0, 64 bits), after (memory then, hex), trace (what was printed), or error (a
- * part of the load's log) or fault (of the run's description).
+ * (hex). Then what must come of it: result (r0, 64 bits), after (memory then, hex), trace (what was
+ * printed), or error (a part of the load's log) or fault (of the run's description); or, in
+ * tests/data/log, log (the verifier's, all of it) at level N, with lines of C (a line each: SLOT
+ * NUMBER TEXT).
  */
 #ifndef SKEP_TESTS_DATA_CASE_H
 #define SKEP_TESTS_DATA_CASE_H
@@ -30,7 +32,9 @@ struct data_bytes {
 /* Text fields are NULL when the case does not have the section. */
 struct data_case {
     char *file, *name, *rule;
-    char *type, *maps, *functions, *license, *asm_text, *raw, *result, *engines, *trace, *error, *fault;
+    char *type, *maps, *functions, *license, *asm_text, *raw, *result, *engines, *trace, *error;
+    char *fault, *lines, *log;
+    uint32_t level;
     uint32_t budget; /* 0: the default */
     struct data_bytes mem, ctx, after;
     struct bpf_insn *insns;

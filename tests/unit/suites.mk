@@ -79,6 +79,8 @@ UNIT_scalar := ebpf/scalar.c ebpf/scalar_branch.c
 # The verifier: verdicts of tests/data/verifier and tests/data.
 UNIT_verifier := $(ENGINE_ALONE) user/vm/asm.c \
 	tests/unit/data_case.c tests/unit/data_run.c tests/unit/data_btf.c tests/unit/naive_proof.c
+# What it says: whole logs.
+UNIT_verifier_log := $(UNIT_verifier)
 
 # Runs against what the verifier knew: the engine with its walk and the checked interpreter built to
 # tell of each step.
