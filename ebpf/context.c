@@ -1,6 +1,7 @@
 /*
- * Context access by program type. Linux's rules (net/core/filter.c, kernel/trace/bpf_trace.c):
- * fields are read at their natural alignment, in whole or in part; pointers only whole.
+ * Context access by program type. Linux's rules (is_valid_access of net/core/filter.c and
+ * kernel/trace/bpf_trace.c): aligned to the size, inside one field, in the widths that contexts.def
+ * says.
  */
 #include <stddef.h>
 
@@ -26,6 +27,14 @@ struct ebpf_context {
     unsigned nr_fields;
 };
 
+static const struct ctx_field perf_event_fields[] = {
+#define PERF_EVENT_FIELD(field, kind)                                                              \
+    {offsetof(struct bpf_perf_event_data, field),                                                  \
+     sizeof(((struct bpf_perf_event_data *)0)->field),                                             \
+     offsetof(struct bpf_perf_event_data, field), kind},
+#include "ebpf/contexts.def"
+};
+
 static const struct ctx_field xdp_fields[] = {
 #define XDP_FIELD(view, internal, kind)                                                            \
     {offsetof(struct xdp_md, view), 4, offsetof(struct ebpf_xdp, internal), kind},
@@ -33,10 +42,13 @@ static const struct ctx_field xdp_fields[] = {
 };
 
 /* Pointers of the view have a member of their name in struct ebpf_skb. */
-#define SKB_MEMBER_CTX_POINTER(field) offsetof(struct ebpf_skb, field)
-#define SKB_MEMBER_CTX_NONE(field)    0
-#define SKB_MEMBER_CTX_READ(field)    offsetof(struct ebpf_skb, view.field)
-#define SKB_MEMBER_CTX_WRITE(field)   offsetof(struct ebpf_skb, view.field)
+#define SKB_MEMBER_CTX_POINTER(field)     offsetof(struct ebpf_skb, field)
+#define SKB_MEMBER_CTX_NONE(field)        0
+#define SKB_MEMBER_CTX_READ(field)        offsetof(struct ebpf_skb, view.field)
+#define SKB_MEMBER_CTX_WRITE(field)       offsetof(struct ebpf_skb, view.field)
+#define SKB_MEMBER_CTX_WHOLE(field)       offsetof(struct ebpf_skb, view.field)
+#define SKB_MEMBER_CTX_WRITE_WHOLE(field) offsetof(struct ebpf_skb, view.field)
+#define SKB_MEMBER_CTX_BYTES(field)       offsetof(struct ebpf_skb, view.field)
 #define SKB_ENTRY(field, kind)                                                                     \
     {offsetof(struct __sk_buff, field), sizeof(((struct __sk_buff *)0)->field),                    \
      SKB_MEMBER_##kind(field), kind},
@@ -82,6 +94,28 @@ uint32_t ebpf_context_size(const struct ebpf_context *context, uint32_t ctx_size
     return context->view_size ? context->view_size : ctx_size;
 }
 
+static bool is_written(enum ebpf_ctx_kind kind)
+{
+    return kind == CTX_WRITE || kind == CTX_WRITE_WHOLE || kind == CTX_BYTES;
+}
+
+/* Is the field used in such pieces? */
+static bool width_fits(const struct ctx_field *field, uint32_t size, bool write)
+{
+    switch ((enum ebpf_ctx_kind)field->kind) {
+    case CTX_WHOLE:
+    case CTX_WRITE_WHOLE:
+    case CTX_POINTER:
+        return size == field->size;
+    case CTX_LONGS:
+        return size == sizeof(uint64_t);
+    case CTX_WRITE:
+        return !write || size == field->size;
+    default:
+        return true;
+    }
+}
+
 static const char *field_access(const struct ebpf_context *context, void *ctx, uint64_t off,
                                 uint32_t size, bool write, struct ebpf_ctx_slot *slot)
 {
@@ -92,10 +126,11 @@ static const char *field_access(const struct ebpf_context *context, void *ctx, u
             continue;
         if (field->kind == CTX_NONE)
             break;
-        if (write && field->kind != CTX_WRITE)
+        if (write && !is_written((enum ebpf_ctx_kind)field->kind))
             return "this field of the context is read only";
-        if (field->kind == CTX_POINTER && size != field->size)
-            return "a packet pointer in the context is read whole, as 4 bytes";
+        if (!width_fits(field, size, write))
+            return write ? "this field of the context is written whole"
+                         : "this field of the context is read whole";
         slot->addr = (uint8_t *)ctx + field->internal + (off - field->offset);
         slot->pointer = field->kind == CTX_POINTER;
         return NULL;

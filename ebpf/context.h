@@ -12,8 +12,8 @@
 
 struct ebpf_context; /* one program type */
 
-/* The context of socket_filter and sched_cls programs. The view comes first, so that no address within it is
- * outside this struct. */
+/* The context of socket_filter and sched_cls programs. The view comes first, so that no address
+ * within it is outside this struct. */
 struct ebpf_skb {
     struct __sk_buff view;
     uint8_t *data, *data_end, *data_meta;
@@ -24,7 +24,17 @@ struct ebpf_mem {
     uint8_t *data, *data_end;
 };
 
-enum ebpf_ctx_kind { CTX_NONE, CTX_READ, CTX_WRITE, CTX_POINTER };
+/* What may be done with a field. */
+enum ebpf_ctx_kind {
+    CTX_NONE,
+    CTX_READ,        /* read, in part too */
+    CTX_WHOLE,       /* read whole */
+    CTX_LONGS,       /* an array that is read 8 bytes at a time */
+    CTX_WRITE,       /* read, in part too; written whole */
+    CTX_WRITE_WHOLE, /* read and written whole */
+    CTX_BYTES,       /* read and written, in any width */
+    CTX_POINTER,     /* read whole, as 4 bytes, and gives a pointer to the packet */
+};
 
 /* Where one access to the context goes. */
 struct ebpf_ctx_slot {

@@ -32,7 +32,7 @@ struct verifier_past;
 #define BYTES_MAX       (48u << 20)
 #define OFFSET_MAX      (1 << 29) /* Linux: BPF_MAX_VAR_OFF */
 #define PACKET_OFF_MAX  0xffff    /* Linux: MAX_PACKET_OFF */
-#define RECORD_SIZE_MAX 4096u     /* of a tracepoint: known at attach, which looks again */
+#define RECORD_SIZE_MAX 8192u     /* Linux: PERF_MAX_TRACE_SIZE; attach looks again */
 #define MESSAGE_MAX     640u
 
 /* Bits of the log's level (Linux: BPF_LOG_LEVEL1, BPF_LOG_LEVEL2, BPF_LOG_STATS). */

@@ -327,7 +327,7 @@ void make_pointer(struct gen *g)
 /* xdp: a field of the context; of the packet's pointers most of the time. */
 void make_context(struct gen *g)
 {
-    static const uint8_t fields[] = {0, 0, 4, 4, 8, 12, 16, 20};
+    static const uint8_t fields[] = {0, 0, 4, 4, 8, 12, 16, 16};
     int ctx = pick(g, REG(K_CTX), 0x3ff);
     bool both = random_one_in(&g->random, 2);
 

@@ -64,21 +64,23 @@ static uint32_t type_by_name(const char *name)
 
 /* ---- maps ------------------------------------------------------------------------------------ */
 
-static int add_map(struct frame *f, uint32_t type, uint32_t key, uint32_t value, uint32_t entries,
-                   uint32_t flags)
+static int note_map(struct frame *f, int fd)
 {
-    LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = flags);
-    char name[16];
-    int fd;
-
-    if (f->nr_maps == MAPS_MAX + 2)
-        return -E2BIG;
-    snprintf(name, sizeof(name), "map%u", f->nr_maps);
-    fd = bpf_map_create(type, name, key, value, entries, &opts);
     if (fd < 0)
         return -errno;
     f->maps[f->nr_maps] = fd;
     return (int)f->nr_maps++;
+}
+
+static int add_map(struct frame *f, uint32_t type, uint32_t key, uint32_t value, uint32_t entries,
+                   struct bpf_map_create_opts *opts)
+{
+    char name[16];
+
+    if (f->nr_maps == MAPS_MAX + 2)
+        return -E2BIG;
+    snprintf(name, sizeof(name), "map%u", f->nr_maps);
+    return note_map(f, bpf_map_create(type, name, key, value, entries, opts));
 }
 
 static uint32_t map_type_by_name(const char *name)
@@ -98,23 +100,56 @@ static uint32_t map_type_by_name(const char *name)
     return BPF_MAP_TYPE_UNSPEC;
 }
 
-/* Lines `TYPE KEY VALUE ENTRIES [FLAGS]`, as tests/unit/data_run.c reads them. */
+/* Its first element: a text, after which it is frozen, or another map. */
+static int fill(const struct frame *f, int map, const struct data_map *line)
+{
+    static const uint8_t key[64];
+    uint8_t value[512] = {0};
+
+    if (line->inner >= 0)
+        return bpf_map_update_elem(f->maps[map], key, &f->maps[line->inner], 0) ? -errno : 0;
+    if (!line->has_text)
+        return 0;
+    if (line->value_size > sizeof(value))
+        return -E2BIG;
+    strcpy((char *)value, line->text);
+    return bpf_map_update_elem(f->maps[map], key, value, 0) || bpf_map_freeze(f->maps[map]) ? -errno
+                                                                                            : 0;
+}
+
+/* As tests/unit/data_run.c makes them. */
 static int make_maps(struct frame *f)
 {
     const char *text = f->c->maps;
-    int err = 0;
+    struct data_map line;
+    int map = 0, btf = 0;
 
-    while (text && *text && err >= 0) {
-        unsigned key, value, entries, flags = 0;
-        char name[32];
+    while (text && *text && map >= 0) {
+        uint8_t bytes[DATA_BTF_MAX];
+        uint32_t size;
 
-        if (sscanf(text, "%31s %u %u %u %x", name, &key, &value, &entries, &flags) < 4)
+        if (data_map_parse(&text, &line))
             return -EINVAL;
-        err = add_map(f, map_type_by_name(name), key, value, entries, flags);
-        text += strcspn(text, "\n");
-        text += *text == '\n';
+        LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = line.flags);
+        size = data_map_btf(&line, bytes);
+        if (size) {
+            btf = bpf_btf_load(bytes, size, NULL);
+            if (btf < 0)
+                return -errno;
+            opts.btf_fd = (uint32_t)btf;
+            opts.btf_key_type_id = DATA_BTF_KEY;
+            opts.btf_value_type_id = DATA_BTF_VALUE;
+        }
+        if (line.inner >= 0)
+            opts.inner_map_fd = (uint32_t)f->maps[line.inner];
+        map = add_map(f, map_type_by_name(line.type), line.key_size, line.value_size,
+                      line.max_entries, &opts);
+        if (size)
+            close(btf);
+        if (map >= 0 && fill(f, map, &line) < 0)
+            return -errno;
     }
-    return err < 0 ? err : 0;
+    return map < 0 ? map : 0;
 }
 
 /* The memory and the place for the result. */
@@ -125,13 +160,13 @@ static int make_frame_maps(struct frame *f, bool mem)
 
     f->memory = -1;
     if (mem && f->mem_size) {
-        f->memory = add_map(f, BPF_MAP_TYPE_ARRAY, 4, f->mem_size, 1, 0);
+        f->memory = add_map(f, BPF_MAP_TYPE_ARRAY, 4, f->mem_size, 1, NULL);
         if (f->memory < 0)
             return f->memory;
         if (bpf_map_update_elem(f->maps[f->memory], &zero, f->mem, 0))
             return -errno;
     }
-    f->result = add_map(f, BPF_MAP_TYPE_ARRAY, 4, 8, 1, 0);
+    f->result = add_map(f, BPF_MAP_TYPE_ARRAY, 4, 8, 1, NULL);
     if (f->result < 0)
         return f->result;
     /* Until there is a result it holds the size: a number that no verifier knows. */

@@ -4,15 +4,16 @@
  *     == name: the rule that the case checks
  *     -- SECTION [value]      the value may also be the lines that follow
  *
- * Sections: type (mem unless said), maps (a line each: TYPE KEY VALUE ENTRIES [FLAGS] ["TEXT"],
- * the first value, and the map is then frozen), functions (what BTF says of them, a line each: SLOT
- * NAME static|global RESULT PARAMETER...; types are int, void, ptr:BYTES, ctx:STRUCT, opaque and
- * struct), budget, license (GPL unless said), engines (checked: what no verifier would let
- * through), asm or raw (hex, slots in order), mem (hex; the packet for xdp and socket_filter), ctx
- * (hex). Then what must come of it: result (r0, 64 bits), after (memory then, hex), trace (what was
- * printed), or error (a part of the load's log) or fault (of the run's description); or, in
- * tests/data/log, log (the verifier's, all of it) at level N, with lines of C (a line each: SLOT
- * NUMBER TEXT).
+ * Sections: type (mem unless said), maps (a line each: TYPE KEY VALUE ENTRIES [FLAGS [lock=OFFSET]
+ * [timer=OFFSET] [inner=INDEX]] ["TEXT"]; TEXT is the first value, and the map is then frozen; INDEX
+ * is that of an earlier map, which becomes the first element of a map of maps), functions (what BTF
+ * says of them, a line each: SLOT NAME static|global RESULT PARAMETER...; types are int, void,
+ * ptr:BYTES, ctx:STRUCT, opaque and struct), budget, license (GPL unless said), engines (checked:
+ * what no verifier would let through), asm or raw (hex, slots in order), mem (hex; the packet for
+ * xdp and socket_filter), ctx (hex). Then what must come of it: result (r0, 64 bits), after (memory
+ * then, hex), trace (what was printed), or error (a part of the load's log) or fault (of the run's
+ * description); or, in tests/data/log, log (the verifier's, all of it) at level N, with lines of C
+ * (a line each: SLOT NUMBER TEXT).
  */
 #ifndef SKEP_TESTS_DATA_CASE_H
 #define SKEP_TESTS_DATA_CASE_H
@@ -53,6 +54,22 @@ struct ebpf_map;
 struct ebpf_prog_load;
 
 #define DATA_MAPS_MAX 8u
+#define DATA_BTF_MAX  192u
+
+/* One line of the section maps. lock, timer, inner: -1 when they are not there. */
+struct data_map {
+    char type[32], text[256];
+    unsigned key_size, value_size, max_entries, flags;
+    long lock, timer, inner;
+    bool has_text;
+};
+
+/* Reads the line at *text and moves on behind it. -1: it is malformed. */
+int data_map_parse(const char **text, struct data_map *map);
+/* The BTF of a map with a lock or a timer, and its size; 0: it needs none. */
+uint32_t data_map_btf(const struct data_map *map, uint8_t out[DATA_BTF_MAX]);
+#define DATA_BTF_KEY   1u /* its types */
+#define DATA_BTF_VALUE 4u
 
 /* UINT32_MAX when there is no such type. */
 uint32_t data_type_by_name(const char *name);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ebpf/btf.h"
 #include "ebpf/context.h"
 #include "ebpf/engine.h"
 #include "ebpf/map.h"
@@ -41,49 +42,59 @@ static const struct ebpf_map_ops *ops_by_name(const char *name)
     return NULL;
 }
 
-/* The first value of a map becomes the text between the line's quotes, and the map is frozen. */
-static bool fill(struct ebpf_map *map, const char *line)
+static struct ebpf_map *make_map(const struct data_map *line, struct ebpf_map *const *maps, int n)
 {
-    const char *end = strchr(line, '\n'), *open = strchr(line, '"'), *close;
-    char value[256] = "";
-    uint32_t key = 0;
+    const struct ebpf_map_ops *ops = ops_by_name(line->type);
+    union bpf_attr attr;
+    uint8_t bytes[DATA_BTF_MAX];
+    uint32_t size = data_map_btf(line, bytes);
+    struct ebpf_btf *btf = NULL;
+    struct ebpf_map *map = NULL;
 
-    if (!open || (end && open > end))
+    if (!ops || line->inner >= n || (size && ebpf_btf_create(bytes, size, NULL, &btf)))
+        return NULL;
+    memset(&attr, 0, sizeof(attr));
+    attr.map_type = ops->type;
+    attr.key_size = line->key_size;
+    attr.value_size = line->value_size;
+    attr.max_entries = line->max_entries;
+    attr.map_flags = line->flags;
+    if (btf) {
+        attr.btf_key_type_id = DATA_BTF_KEY;
+        attr.btf_value_type_id = DATA_BTF_VALUE;
+    }
+    snprintf(attr.map_name, sizeof(attr.map_name), "map%d", n);
+    if (ebpf_map_create_outer(&attr, btf, line->inner < 0 ? NULL : maps[line->inner], &map))
+        map = NULL;
+    ebpf_btf_put(btf);
+    return map;
+}
+
+/* Its first element: a text, after which it is frozen, or another map. */
+static bool fill(struct ebpf_map *map, const struct data_map *line, struct ebpf_map *const *maps)
+{
+    static const uint8_t key[64];
+
+    if (line->inner >= 0)
+        return ebpf_map_write_object(map, key, &maps[line->inner]->object, 0) == 0;
+    if (!line->has_text)
         return true;
-    close = strchr(open + 1, '"');
-    if (!close || (end && close > end) || close - open > map->value_size ||
-        map->value_size > sizeof(value))
-        return false;
-    memcpy(value, open + 1, (size_t)(close - open) - 1);
     map->frozen = true;
-    return ebpf_map_write(map, &key, value, 0) == 0;
+    return ebpf_map_write(map, key, line->text, 0) == 0;
 }
 
 int data_make_maps(const char *text, struct ebpf_map **maps)
 {
+    struct data_map line;
     int n = 0;
 
     while (text && *text) {
-        union bpf_attr attr;
-        char name[32];
-        unsigned key, value, entries, flags = 0;
-
-        memset(&attr, 0, sizeof(attr));
-        if (n == DATA_MAPS_MAX ||
-            sscanf(text, "%31s %u %u %u %x", name, &key, &value, &entries, &flags) < 4 ||
-            !ops_by_name(name))
+        if (n == DATA_MAPS_MAX || data_map_parse(&text, &line))
             return -1;
-        attr.map_type = ops_by_name(name)->type;
-        attr.key_size = key;
-        attr.value_size = value;
-        attr.max_entries = entries;
-        attr.map_flags = flags;
-        snprintf(attr.map_name, sizeof(attr.map_name), "map%d", n);
-        if (ebpf_map_create(&attr, NULL, &maps[n]) || !fill(maps[n], text))
+        maps[n] = make_map(&line, maps, n);
+        if (!maps[n] || !fill(maps[n], &line, maps))
             return -1;
         n++;
-        text += strcspn(text, "\n");
-        text += *text == '\n';
     }
     return n;
 }

@@ -78,7 +78,8 @@ UNIT_scalar := ebpf/scalar.c ebpf/scalar_branch.c
 
 # The verifier: verdicts of tests/data/verifier and tests/data.
 UNIT_verifier := $(ENGINE_ALONE) user/vm/asm.c \
-	tests/unit/data_case.c tests/unit/data_run.c tests/unit/data_btf.c tests/unit/naive_proof.c
+	tests/unit/data_case.c tests/unit/data_map.c tests/unit/data_run.c tests/unit/data_btf.c \
+	tests/unit/naive_proof.c
 # What it says: whole logs.
 UNIT_verifier_log := $(UNIT_verifier)
 
@@ -87,7 +88,8 @@ UNIT_verifier_log := $(UNIT_verifier)
 UNIT_verifier_embed := $(filter-out ebpf/interp_checked.c ebpf/verifier.c,$(ENGINE_ALONE)) \
 	tests/unit/embed.c tests/unit/embed_engine.c tests/unit/embed_verifier.c \
 	tests/unit/random_verifier.c tests/unit/random_program.c user/vm/asm.c \
-	tests/unit/data_case.c tests/unit/data_run.c tests/unit/data_btf.c tests/unit/naive_proof.c
+	tests/unit/data_case.c tests/unit/data_map.c tests/unit/data_run.c tests/unit/data_btf.c \
+	tests/unit/naive_proof.c
 
 # Random programs from tests/fuzz: the verifier's soundness, and the engines against each other.
 UNIT_random := $(filter-out ebpf/interp_checked.c ebpf/verifier.c,$(ENGINE_ALONE)) \
@@ -99,7 +101,8 @@ UNIT_engines := $(ENGINE_ALONE) tests/unit/naive_proof.c tests/unit/random_progr
 
 # Programs as data (tests/data), run by the engine.
 UNIT_data := $(ENGINE_ALONE) user/vm/asm.c \
-	tests/unit/data_case.c tests/unit/data_run.c tests/unit/data_btf.c tests/unit/naive_proof.c
+	tests/unit/data_case.c tests/unit/data_map.c tests/unit/data_run.c tests/unit/data_btf.c \
+	tests/unit/naive_proof.c
 UNIT_sched      := kernel/thread.c kernel/sched.c kernel/waitq.c kernel/timer.c kernel/heap.c \
 	kernel/page.c kernel/text.c $(HOST_KERNEL)
 UNIT_engine := $(ENGINE_ALONE) user/vm/asm.c
