@@ -103,10 +103,11 @@ void path_cut(struct verifier *v, uint32_t nr_path)
     while (v->nr_path > nr_path) {
         struct kept *kept = v->path[--v->nr_path];
 
-        kept->done = true;
         kept->loop = NULL;
         if (kept->serial == 0) /* kept for the way back alone */
             keep_free(v, kept);
+        else
+            keep_close(v, kept);
     }
 }
 
@@ -342,8 +343,10 @@ static bool next_branch(struct verifier *v)
         }
         unkeep(v, b.state, v->now);
         keep_free(v, b.state);
-        if (b.jump)
-            possible = branch_take(v);
+        if (b.way == WAY_JUMP)
+            possible = branch_take(v, true);
+        else if (b.way == WAY_FALL)
+            possible = branch_take(v, false);
         verifier_tell(v, possible ? WALK_RESUMED : WALK_IMPOSSIBLE, v->now->pc, NULL);
         if (possible)
             return true;

@@ -277,11 +277,6 @@ static int decide_pointer(const struct ebpf_decoded *insn, const struct reg *dst
     return !null;
 }
 
-static bool has_link(const struct reg *reg)
-{
-    return reg->type == REG_SCALAR && reg->id != 0;
-}
-
 static int decide(struct verifier *v, const struct ebpf_decoded *insn, const struct reg *dst,
                   const struct reg *src, bool src_is_reg)
 {
@@ -309,6 +304,7 @@ bool branch_step(struct verifier *v, const struct ebpf_decoded *insn, bool *ende
     bool src_is_reg = (insn->op - OP_JEQ64_K) % 2 == 1;
     struct reg *dst = reg_now(v, insn->dst), immediate, *src = &immediate;
     uint32_t pc = v->now->pc, next = pc + 1, target = (uint32_t)insn->off;
+    bool back;
     int way;
 
     if (src_is_reg)
@@ -326,31 +322,29 @@ bool branch_step(struct verifier *v, const struct ebpf_decoded *insn, bool *ende
         v->now->pc = way ? target : next;
         return true;
     }
-    if (has_link(dst) || (src_is_reg && has_link(src)))
-        v->trace[v->nr_trace - 1] |= TRACE_LINKED;
-    /* The state before, for the jump; what is learned there is learned when it is walked. */
+    /* The state before: what is learned on the other way is learned when it is walked. Back to a
+     * loop's head first, so that all its trips are proven before what follows it is looked at. */
+    back = target <= pc && !v->info[target].walk_loop && !(v->flags & EBPF_VERIFY_WALK_LOOPS);
     if (!push_branch(v, v->now, pc))
         return false;
-    v->branches[v->nr_branches - 1].jump = true;
-    v->now->pc = next;
-    if (!assume(v, insn, false, src_is_reg)) {
+    v->branches[v->nr_branches - 1].way = back ? WAY_FALL : WAY_JUMP;
+    if (!branch_take(v, back)) {
         struct kept *before = v->branches[--v->nr_branches].state;
 
         unkeep(v, before, v->now);
         keep_free(v, before);
-        precise_condition(v, insn);
-        *ended = !branch_take(v);
+        *ended = !branch_take(v, !back);
     }
     return true;
 }
 
-/* v->now stands at a conditional jump: takes it. False: it cannot be taken. */
-bool branch_take(struct verifier *v)
+/* v->now stands at a conditional jump: takes it, or falls through. False: it cannot go that way. */
+bool branch_take(struct verifier *v, bool jump)
 {
     const struct ebpf_decoded *insn = &v->code[v->now->pc];
 
-    v->now->pc = (uint32_t)insn->off;
-    if (assume(v, insn, true, (insn->op - OP_JEQ64_K) % 2 == 1))
+    v->now->pc = jump ? (uint32_t)insn->off : v->now->pc + 1;
+    if (assume(v, insn, jump, (insn->op - OP_JEQ64_K) % 2 == 1))
         return true;
     precise_condition(v, insn);
     return false;

@@ -6,8 +6,7 @@
 #include "ebpf/port.h"
 #include "ebpf/verifier_state.h"
 
-#define LINKS_MAX 128u
-#define NO_FP     ((uint16_t) ~(1u << ISA_FP))
+#define NO_FP ((uint16_t) ~(1u << ISA_FP))
 
 /* Zeroed, counted; NULL after saying that memory ran out. */
 void *verifier_alloc(struct verifier *v, uint64_t size)
@@ -123,25 +122,63 @@ struct slot *kept_slot(struct kept *kept, unsigned frame, unsigned slot)
     return slots + count_bits(f->slots & ((UINT64_C(1) << slot) - 1));
 }
 
-/* An id that nothing else has says nothing. */
-static void drop_single_links(struct reg **links, unsigned nr)
-{
-    for (unsigned i = 0; i < nr; i++) {
-        unsigned same = 0;
+/* Ids, by their low bits: which there are, and which there are several of. */
+struct names {
+    uint64_t some[4], several[4];
+};
 
-        for (unsigned j = 0; j < nr && same < 2; j++)
-            same += links[j]->id == links[i]->id;
-        if (same == 1)
-            links[i]->id = 0, links[i]->off = 0;
+static bool has_name(const struct reg *reg)
+{
+    return reg->type == REG_SCALAR && reg->id && !(reg->id & ID_LOOP) && reg->id != ID_LENGTH;
+}
+
+static void note_name(struct names *names, const struct reg *reg)
+{
+    unsigned word = reg->id >> 6 & 3;
+    uint64_t bit = UINT64_C(1) << (reg->id & 63);
+
+    if (!has_name(reg))
+        return;
+    names->several[word] |= names->some[word] & bit;
+    names->some[word] |= bit;
+}
+
+static void forget_single(const struct names *names, struct reg *reg)
+{
+    if (has_name(reg) && !(names->several[reg->id >> 6 & 3] >> (reg->id & 63) & 1))
+        reg->id = 0, reg->off = 0;
+}
+
+/* An id that nothing else has says nothing, but for what comes back to the head of a loop. */
+static void forget_singles(struct kept *kept, const struct names *names)
+{
+    uint8_t *at = (uint8_t *)first_reg(kept);
+
+    for (unsigned i = 0; i <= kept->depth; i++) {
+        for (unsigned n = count_bits(kept->frames[i].regs); n > 0; n--, at += sizeof(struct reg))
+            forget_single(names, (struct reg *)at);
+        for (unsigned n = count_bits(kept->frames[i].slots); n > 0; n--, at += sizeof(struct slot))
+            if (((struct slot *)at)->size)
+                forget_single(names, &((struct slot *)at)->spill);
     }
 }
 
-static void note_link(struct reg *reg, struct reg **links, unsigned *nr)
+static bool keeps_names(const struct verifier *v, uint32_t pc)
 {
-    reg->precise = false;
-    if (reg->type == REG_SCALAR && reg->id && !(reg->id & ID_LOOP) && reg->id != ID_LENGTH &&
-        *nr < LINKS_MAX)
-        links[(*nr)++] = reg;
+    return v->info[pc].loop_head && !v->info[pc].calls_back;
+}
+
+static void note_names(struct kept *kept, struct names *names)
+{
+    uint8_t *at = (uint8_t *)first_reg(kept);
+
+    for (unsigned i = 0; i <= kept->depth; i++) {
+        for (unsigned n = count_bits(kept->frames[i].regs); n > 0; n--, at += sizeof(struct reg))
+            note_name(names, (struct reg *)at);
+        for (unsigned n = count_bits(kept->frames[i].slots); n > 0; n--, at += sizeof(struct slot))
+            if (((struct slot *)at)->size)
+                note_name(names, &((struct slot *)at)->spill);
+    }
 }
 
 static uint32_t kept_size(const struct kept_frame *frames, uint32_t depth, uint32_t nr_refs)
@@ -158,8 +195,7 @@ static uint32_t kept_size(const struct kept_frame *frames, uint32_t depth, uint3
 struct kept *keep(struct verifier *v, const struct state *state, uint32_t pc)
 {
     struct kept_frame frames[ISA_FRAMES_MAX];
-    struct reg *links[LINKS_MAX];
-    unsigned nr_links = 0;
+    struct names names = {{0}, {0}};
     uint32_t size;
     struct kept *kept;
     uint8_t *at;
@@ -192,20 +228,22 @@ struct kept *keep(struct verifier *v, const struct state *state, uint32_t pc)
             struct reg *reg = (struct reg *)at;
 
             *reg = state->frames[i].regs[__builtin_ctz(regs)];
-            note_link(reg, links, &nr_links);
+            reg->precise = false;
+            note_name(&names, reg);
             at += sizeof(*reg);
         }
         for (uint64_t slots = frames[i].slots; slots; slots &= slots - 1) {
             struct slot *slot = (struct slot *)at;
 
             *slot = state->frames[i].slots[__builtin_ctzll(slots)];
+            slot->spill.precise = false;
             if (slot->size)
-                note_link(&slot->spill, links, &nr_links);
+                note_name(&names, &slot->spill);
             at += sizeof(*slot);
         }
     }
-    if (nr_links < LINKS_MAX)
-        drop_single_links(links, nr_links);
+    if (!keeps_names(v, pc))
+        forget_singles(kept, &names);
     return kept;
 }
 
@@ -213,6 +251,18 @@ void keep_free(struct verifier *v, struct kept *kept)
 {
     if (kept)
         verifier_free(v, kept, kept->bytes);
+}
+
+/* Every way on from the state has been walked: later ones are compared with it from now on. */
+void keep_close(struct verifier *v, struct kept *kept)
+{
+    struct names names = {{0}, {0}};
+
+    kept->done = true;
+    if (!keeps_names(v, kept->pc))
+        return;
+    note_names(kept, &names);
+    forget_singles(kept, &names);
 }
 
 /* Makes state what was kept; dead registers and slots are as never written. */

@@ -57,16 +57,17 @@ static bool sync_one(struct verifier *v, struct reg *reg, void *arg)
     const struct reg *known = arg;
     struct scalar by, moved;
 
-    (void)v;
     if (reg == known || reg->type != REG_SCALAR || reg->id != known->id)
         return true;
+    v->trace[v->nr_trace - 1] |= TRACE_LINKED;
     by = scalar_const((uint64_t)reg->off - (uint64_t)known->off);
     reg->precise = false; /* it now depends on what known was compared with */
     moved = reg->off == known->off ? known->n : scalar_alu(OP_ADD64_X, &known->n, &by);
     return scalar_intersect(&reg->n, &moved);
 }
 
-/* After known was refined: so are all that hold its number, whatever constant was added to them.
+/* After the instruction under way refined known: so are all that hold its number, whatever constant
+ * was added to them.
  * False: no value is left. */
 bool regs_sync_link(struct verifier *v, const struct reg *known)
 {

@@ -134,10 +134,10 @@ static bool is_zero(const struct reg *reg)
 }
 
 /* Is it worth keeping as the register it was? Pointers only whole. */
-static bool spills(const struct reg *from, int regno, int64_t low, uint32_t size)
+static bool spills(const struct reg *from, int64_t low, uint32_t size)
 {
     if (size == 8)
-        return byte_at(low) == 0 && !(is_zero(from) && regno < 0);
+        return byte_at(low) == 0;
     return byte_at(low) % size == 0 && from->type == REG_SCALAR && !is_zero(from);
 }
 
@@ -177,7 +177,7 @@ bool stack_write(struct verifier *v, const struct reg *base, int64_t off, uint32
         maybe_write(f, low, high + size);
         return true;
     }
-    if (spills(from, regno, low, size)) {
+    if (spills(from, low, size)) {
         note_slot(v, base, slot_at(low));
         spill(v, &f->slots[slot_at(low)], byte_at(low), size, from);
         return true;

@@ -155,11 +155,18 @@ struct kept {
     /* then struct ref refs[nr_refs]; for each frame its registers, then its slots */
 };
 
+/* What is to be done with the state that the walk comes back to. */
+enum branch_way {
+    WAY_ON,   /* it goes on at its pc */
+    WAY_JUMP, /* it stands at a conditional jump, which is to be taken */
+    WAY_FALL, /* likewise, not to be taken */
+};
+
 /* What the walk comes back to. */
 struct branch {
     struct kept *state; /* owned */
     uint32_t nr_trace, nr_path;
-    bool jump;         /* state stands at a conditional jump, which is to be taken */
+    enum branch_way way;
     struct loop *loop; /* not NULL: the end of a loop's trial, and state is where it began */
 };
 
@@ -223,6 +230,7 @@ struct verifier {
 
     struct branch *branches;
     uint32_t nr_branches, branches_room;
+    struct loop *trial; /* the last that was begun and is not over */
 
     struct entry *entries;
     uint32_t nr_entries, entries_room;
@@ -321,6 +329,7 @@ void verifier_free(struct verifier *v, void *block, uint64_t size);
 bool verifier_grow(struct verifier *v, void **array, uint32_t *room, uint32_t need, uint32_t size);
 struct kept *keep(struct verifier *v, const struct state *state, uint32_t pc);
 void keep_free(struct verifier *v, struct kept *kept);
+void keep_close(struct verifier *v, struct kept *kept);
 void unkeep(struct verifier *v, const struct kept *kept, struct state *state);
 struct ref *kept_refs(struct kept *kept);
 struct reg *kept_reg(struct kept *kept, unsigned frame, unsigned reg);
@@ -381,7 +390,7 @@ bool memory_region(struct verifier *v, unsigned regno, uint64_t size, bool write
 /* ---- verifier_alu.c, verifier_branch.c, verifier_helper.c, verifier_call.c */
 bool alu_step(struct verifier *v, const struct ebpf_decoded *insn);
 bool branch_step(struct verifier *v, const struct ebpf_decoded *insn, bool *ended);
-bool branch_take(struct verifier *v);
+bool branch_take(struct verifier *v, bool jump);
 bool push_branch(struct verifier *v, const struct state *state, uint32_t pc);
 bool push_again(struct verifier *v);
 bool helper_step(struct verifier *v, const struct ebpf_decoded *insn);

@@ -11,9 +11,9 @@ static int32_t near(struct random *r, int32_t value)
 {
     switch (random_below(r, 4)) {
     case 0:
-        return value + (random_one_in(r, 2) ? 1 : -1);
+        return (int32_t)((uint32_t)value + (random_one_in(r, 2) ? 1u : -1u));
     case 1:
-        return value + (random_one_in(r, 2) ? 8 : -8);
+        return (int32_t)((uint32_t)value + (random_one_in(r, 2) ? 8u : -8u));
     case 2:
         return (int32_t)((uint32_t)value ^ 1u << random_below(r, 32));
     default:

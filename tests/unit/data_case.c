@@ -150,6 +150,8 @@ static void finish_section(const struct reader *r, const char *section, char *te
         c->level = (uint32_t)strtoul(text, NULL, 10);
     else if (strcmp(section, "budget") == 0)
         c->budget = (uint32_t)strtoul(text, NULL, 10);
+    else if (strcmp(section, "processed") == 0)
+        c->processed = (uint32_t)strtoul(text, NULL, 10);
     else
         refuse(r, "unknown section %s", section);
     free(text);

@@ -13,7 +13,8 @@
  * xdp and socket_filter), ctx (hex). Then what must come of it: result (r0, 64 bits), after (memory
  * then, hex), trace (what was printed), or error (a part of the load's log) or fault (of the run's
  * description); or, in tests/data/log, log (the verifier's, all of it) at level N, with lines of C
- * (a line each: SLOT NUMBER TEXT).
+ * (a line each: SLOT NUMBER TEXT). With processed, the verifier comes to its verdict in no more than
+ * that many instructions.
  */
 #ifndef SKEP_TESTS_DATA_CASE_H
 #define SKEP_TESTS_DATA_CASE_H
@@ -36,7 +37,8 @@ struct data_case {
     char *type, *maps, *functions, *license, *asm_text, *raw, *result, *engines, *trace, *error;
     char *fault, *lines, *log;
     uint32_t level;
-    uint32_t budget; /* 0: the default */
+    uint32_t budget;    /* 0: the default */
+    uint32_t processed; /* 0: as many instructions as it takes */
     struct data_bytes mem, ctx, after;
     struct bpf_insn *insns;
     unsigned nr_insns;

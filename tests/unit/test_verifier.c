@@ -92,6 +92,7 @@ static void unload(struct loaded *l)
 static void check_case(const struct data_case *c)
 {
     static struct loaded l;
+    struct ebpf_verify_cost cost;
     char why[1024];
     int err;
 
@@ -104,6 +105,10 @@ static void check_case(const struct data_case *c)
     } else {
         cr_expect(!err, "%s, %s (%s) was rejected:\n%s", c->file, c->name, c->rule, l.log_text);
     }
+    ebpf_verify_get_cost(&cost);
+    cr_expect(!c->processed || cost.processed <= c->processed,
+              "%s, %s (%s): %u instructions processed, at most %u expected", c->file, c->name,
+              c->rule, cost.processed, c->processed);
     unload(&l);
     if (!c->error)
         cr_expect_eq(data_run(c, why, sizeof(why)), 0, "%s, %s: %s", c->file, c->name, why);
