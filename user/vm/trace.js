@@ -2,7 +2,8 @@
 /*
  * The page of `skep-vm verify --trace`: the trace (docs/reference/trace.md) as a model, what is
  * selected, and the panes that are text: head, rejection, state. trace_lists.js has the long lists,
- * trace_graph.js the graph. An address like #insn=12&visit=2&tab=tree selects when it opens.
+ * trace_graph.js the graph. An address like #insn=12&visit=2&tab=tree selects when it opens, and
+ * &click=14&key=ArrowRight does then as a reader would.
  */
 const T = JSON.parse(document.getElementById("trace").textContent);
 const byId = (id) => document.getElementById(id);
@@ -328,8 +329,7 @@ function onKey(event) {
 }
 
 /* What the address asks for; without it the rejection, or the first instruction. */
-function openSelected() {
-    const asked = new URLSearchParams(location.hash.slice(1));
+function openSelected(asked) {
     const index = model.indexOf.get(Number(asked.get("insn")));
     if (asked.get("theme")) document.documentElement.dataset.theme = asked.get("theme");
     if (asked.get("tab") === "tree") selected.tab = "tree";
@@ -339,6 +339,14 @@ function openSelected() {
     else if (model.failing >= 0 && T.paths[model.failing].pcs.length)
         goTo(model.failing, T.paths[model.failing].pcs.length - 1);
     else pickInsn(T.rejection ? model.indexOf.get(T.rejection.pc) ?? 0 : 0);
+}
+
+/* Clicks on instructions in their list, and then keys. */
+function actAsked(asked) {
+    for (const pc of asked.getAll("click"))
+        byId("code").querySelector(`[data-pc="${Number(pc)}"]`)?.click();
+    for (const key of asked.getAll("key"))
+        document.dispatchEvent(new KeyboardEvent("keydown", { key }));
 }
 
 function startPage() {
@@ -353,7 +361,9 @@ function startPage() {
     showTree();
     showGraph();
     listeners.push(showState);
-    openSelected();
+    const asked = new URLSearchParams(location.hash.slice(1));
+    openSelected(asked);
     document.addEventListener("keydown", onKey);
+    actAsked(asked);
     document.body.dataset.ready = "yes";
 }
