@@ -119,6 +119,9 @@ static int verify(const struct data_case *c, uint32_t level, uint32_t log_size,
         ebpf_btf_put(load.btf);
     blank("verification time ");
     blank("map[id:");
+    blank("max_states_per_insn ");
+    blank("total_states ");
+    blank("peak_states ");
     return err;
 }
 
@@ -156,7 +159,7 @@ Test(verifier_log, levels_as_on_linux)
 /* The first path is longer than the log; the second, which is rejected, is not. */
 Test(verifier_log, level_1_makes_room_again)
 {
-    struct data_case *cases = data_read("tests/data/log/small.log");
+    struct data_case *cases = data_read("tests/data/log/parts.log");
 
     verify(cases, 1, 300, NULL);
     cr_expect(log_buffer.truncated, "the path that is rejected takes more than 300 bytes");
@@ -166,6 +169,34 @@ Test(verifier_log, level_1_makes_room_again)
     cr_expect_not_null(strstr(log_text, "\nfrom 1 to 30: "), "%s", log_text);
     cr_expect_not_null(strstr(log_text, "insn 30: R3 !read_ok"), "%s", log_text);
     cr_expect_null(strstr(log_text, "\n12: "), "what ended well is still there: %s", log_text);
+    data_free(cases);
+}
+
+/* A loop that is walked trip by trip until that is too much: what was in the way of looking at all
+ * trips at once says more, and is explained. */
+Test(verifier_log, a_loop_that_is_too_long)
+{
+    static const char why[] =
+        "for all trips of the loop at once, insn 13: R4 min value is negative: the access to map "
+        "value may begin 399999 bytes before it\n"
+        "rule: all paths are walked within the verifier's limits\n"
+        "R4=map_value(off=0,ks=4,vs=64,smin=-399999,smax=399999) because (last step first):\n"
+        "  12: (0f) r4 += r3                       ; "
+        "R4=map_value(off=0,ks=4,vs=64,smin=-399999,smax=399999)\n"
+        "  11: (bf) r4 = r0                        ; R4=map_value(off=0,ks=4,vs=64,imm=0)\n"
+        "  10: (1f) r3 -= r2                       ; R3=scalar(smin=-399999,smax=399999)\n"
+        "  9: (bf) r3 = r1                         ; "
+        "R3=scalar(id=2,umax=399999,var_off=(0x0; 0x7ffff))\n"
+        "  9: loop, for all trips                  ; "
+        "R1=scalar(id=2,umax=399999,var_off=(0x0; 0x7ffff)) "
+        "R2=scalar(id=3,umax=399999,var_off=(0x0; 0x7ffff))\n"
+        "  8: (b7) r2 = 0                          ;\n";
+    struct data_case *cases = data_read("tests/data/log/parts.log");
+    const struct data_case *c = cases->next;
+
+    cr_expect_eq(verify(c, 4, LOG_SIZE, NULL), -E2BIG);
+    cr_expect_not_null(strstr(log_text, "BPF program is too large. Processed 1000001 insn"));
+    cr_expect_not_null(strstr(log_text, why), "%s", log_text);
     data_free(cases);
 }
 
