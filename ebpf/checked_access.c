@@ -193,13 +193,15 @@ static bool is_function(struct checked *c, uint64_t value)
     return checked_fault(c, "0x%lx is not a function of the program", (unsigned long)value);
 }
 
-/* size bytes, aligned to align, of one value of a map that programs write. */
-static bool in_value(struct checked *c, uint64_t addr, uint32_t size, uint32_t align)
+/* Where the BTF of the map says that its values have a lock, or a timer. */
+static bool is_field(struct checked *c, uint64_t addr, bool lock)
 {
-    if (!owner(c, addr, size) || addr % align)
-        return checked_fault(c, "0x%lx is not in a map value, aligned to %u", (unsigned long)addr,
-                             align);
-    return may_access(c, addr, size, true);
+    struct ebpf_map *map = owner(c, addr, 1);
+    int32_t at = !map ? -1 : lock ? map->lock_offset : map->timer_offset;
+
+    return (at >= 0 && map->ops->owns(map, addr - (uint32_t)at, map->value_size)) ||
+           checked_fault(c, "0x%lx is not a map value's %s", (unsigned long)addr,
+                         lock ? "bpf_spin_lock" : "bpf_timer");
 }
 
 /* One lock at a time, and nothing is called under it but its own unlock. */
@@ -267,8 +269,8 @@ static bool check_argument(struct checked *c, enum ebpf_arg kind, unsigned n,
     case ARG_UNINIT_MEM_OR_NULL:
         return value == 0 || next == 0 || may_access(c, value, next, true);
     case ARG_SIZE:
-    case ARG_CONST_ALLOC_SIZE:
         return has_size(c, value, false);
+    case ARG_CONST_ALLOC_SIZE:
     case ARG_SIZE_OR_ZERO:
         return has_size(c, value, true);
     case ARG_ALLOC_MEM:
@@ -279,9 +281,9 @@ static bool check_argument(struct checked *c, enum ebpf_arg kind, unsigned n,
     case ARG_LONG_PTR:
         return may_access(c, value, sizeof(uint64_t), true);
     case ARG_SPIN_LOCK:
-        return in_value(c, value, sizeof(struct bpf_spin_lock), sizeof(uint32_t));
+        return is_field(c, value, true);
     case ARG_TIMER:
-        return in_value(c, value, sizeof(struct bpf_timer), sizeof(uint64_t));
+        return is_field(c, value, false);
     case ARG_FUNC:
         return is_function(c, value);
     case ARG_STACK_OR_NULL:

@@ -42,9 +42,11 @@ int data_map_parse(const char **text, struct data_map *map)
 {
     const char *line = *text;
     size_t len = strcspn(line, "\n");
+    char alone[512]; /* white space is all alike to sscanf, the line's end too */
 
     memset(map, 0, sizeof(*map));
-    if (sscanf(line, "%31s %u %u %u %x", map->type, &map->key_size, &map->value_size,
+    snprintf(alone, sizeof(alone), "%.*s", (int)len, line);
+    if (sscanf(alone, "%31s %u %u %u %x", map->type, &map->key_size, &map->value_size,
                &map->max_entries, &map->flags) < 4)
         return -1;
     map->lock = option(line, len, " lock=");
