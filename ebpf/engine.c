@@ -16,6 +16,9 @@
 #include "ebpf/port.h"
 #include "ebpf/proof.h"
 
+/* Bytes of the machine's stack that a run may have used where it tail calls. */
+#define TAIL_CALL_STACK_MAX 8192u
+
 /* Makes a verified program ready to run in an engine, instead of the one it had. -EINVAL without a
  * proof, -ENOMEM; the program is then as before. Not while it runs. Thread context. */
 int ebpf_engine_prepare(struct ebpf_prog *prog, enum ebpf_engine engine)
@@ -74,8 +77,11 @@ static uint64_t run_code(struct ebpf_run *run, ebpf_jit_entry entry, uint64_t r1
 {
     uint64_t result = 0;
 
+    struct ebpf_prog *prog = run->prog;
+
     while (times-- > 0) {
         run->tail_calls = 0;
+        run->prog = prog;
         result = entry(r1, r2);
         if (run->nr_records)
             ebpf_ringbuf_discard_all(run);
@@ -89,9 +95,12 @@ static uint64_t run_fast(struct ebpf_run *run, uint64_t r1, uint64_t r2, uint8_t
     const uint64_t args[5] = {r1, r2};
     uint64_t result = 0;
 
+    struct ebpf_prog *prog = run->prog;
+
     while (times-- > 0) {
         run->tail_calls = 0;
-        result = ebpf_fast_run(run, run->prog->lowered, 0, args, stack_end);
+        run->prog = prog;
+        result = ebpf_fast_run(run, prog->lowered, 0, args, stack_end);
         if (run->nr_records)
             ebpf_ringbuf_discard_all(run);
     }
@@ -147,26 +156,37 @@ uint32_t ebpf_engine_function_slot(const struct ebpf_prog *prog, uint64_t functi
 }
 
 /* As on Linux, where a program array holds programs of one kind: those of another engine count as
- * absent. */
+ * absent. So do those that the stack has no room for, below the frames that are in use. */
 struct ebpf_prog *ebpf_engine_tail_target(struct ebpf_run *run, struct ebpf_map *map,
-                                          uint32_t index)
+                                          uint32_t index, uint32_t frames)
 {
     struct ebpf_prog *target = map->ops->prog_at(map, index);
 
     if (!target || target->type != run->prog->type || target->engine != run->prog->engine ||
         run->tail_calls == ISA_TAIL_CALLS_MAX ||
+        frames + target->proof->max_frames > ISA_FRAMES_MAX ||
         !ebpf_engine_takes(target, run->ctx, run->ctx_size))
         return NULL;
     run->tail_calls++;
+    run->prog = target;
     return target;
 }
 
 /* Called by machine code: {0, 0} when the call falls through. */
 struct ebpf_tail_target ebpf_jit_tail_call(uint64_t ctx, uint64_t map, uint64_t index)
 {
+    struct ebpf_run *run = ebpf_run_current();
+    size_t used = (uintptr_t)run->frame - (uintptr_t)__builtin_frame_address(0);
     const struct ebpf_prog *target =
-        ebpf_engine_tail_target(ebpf_run_current(), (struct ebpf_map *)map, (uint32_t)index);
+        used > TAIL_CALL_STACK_MAX
+            ? NULL
+            : ebpf_engine_tail_target(run, (struct ebpf_map *)map, (uint32_t)index, 0);
 
     return target ? (struct ebpf_tail_target){(uintptr_t)target->jit->code, ctx}
                   : (struct ebpf_tail_target){0, 0};
+}
+
+void ebpf_jit_take_back(struct ebpf_prog *prog)
+{
+    ebpf_run_current()->prog = prog;
 }

@@ -20,9 +20,10 @@ uint64_t ebpf_engine_call(struct ebpf_run *run, uint32_t function, const uint64_
                           uint8_t *stack_end);
 uint32_t ebpf_engine_function_slot(const struct ebpf_prog *prog, uint64_t function);
 
-/* Tail calls: the program at index if one may go there now, which is counted; else NULL. */
+/* Tail calls: the program at index if one may go there now, which is then the run's; else NULL.
+ * frames: how many of the ISA_FRAMES_MAX are in use below the one that it takes over. */
 struct ebpf_map;
 struct ebpf_prog *ebpf_engine_tail_target(struct ebpf_run *run, struct ebpf_map *map,
-                                          uint32_t index);
+                                          uint32_t index, uint32_t frames);
 
 #endif

@@ -13,11 +13,16 @@
 bool ebpf_call_back(uint64_t function, const uint64_t args[5], uint64_t *r0)
 {
     struct ebpf_run *run = ebpf_run_current();
+    struct ebpf_prog *prog = run->prog;
+    bool went_on = true;
 
     if (run->call)
-        return run->call(run, function, args, r0);
-    *r0 = ((ebpf_helper_fn)(uintptr_t)function)(args[0], args[1], args[2], args[3], args[4]);
-    return true;
+        went_on = run->call(run, function, args, r0);
+    else
+        *r0 = ((ebpf_helper_fn)(uintptr_t)function)(args[0], args[1], args[2], args[3], args[4]);
+    if (went_on)          /* a fault is told where it was */
+        run->prog = prog; /* the function may have gone to another by a tail call */
+    return went_on;
 }
 
 /* loop(times, function(index, ctx), ctx, flags): how often it was called; it ends the loop by

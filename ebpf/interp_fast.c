@@ -56,8 +56,14 @@ static void begin(const struct ebpf_lowered *lowered, uint64_t function, uint64_
 struct ebpf_fast_caller {
     const struct ebpf_lowered *lowered;
     uint8_t *stack_end;
+    uint32_t frames; /* in use below */
     const struct ebpf_fast_caller *outer;
 };
+
+static uint32_t frames_below(const struct ebpf_run *run)
+{
+    return run->caller ? run->caller->frames : 0;
+}
 
 /* struct ebpf_run's call. */
 bool ebpf_fast_call_back(struct ebpf_run *run, uint64_t function, const uint64_t args[5],
@@ -232,6 +238,7 @@ L_OP_CALL_HELPER:
     NEXT();
 L_LOW_CALL_BACK : {
     const struct ebpf_fast_caller here = {lowered, (uint8_t *)(uintptr_t)r[ISA_FP] - ISA_STACK_SIZE,
+                                          frames_below(run) + (uint32_t)(frame - frames) + 1,
                                           run->caller};
 
     run->caller = &here;
@@ -257,7 +264,8 @@ L_OP_CALL_LOCAL:
     GOTO(i->off);
 L_OP_TAIL_CALL : {
     const struct ebpf_prog *target =
-        ebpf_engine_tail_target(run, (struct ebpf_map *)r[2], (uint32_t)r[3]);
+        ebpf_engine_tail_target(run, (struct ebpf_map *)r[2], (uint32_t)r[3],
+                                frames_below(run) + (uint32_t)(frame - frames));
 
     r[0] = 0;
     if (!target)
@@ -273,6 +281,8 @@ L_OP_EXIT:
     __builtin_memcpy(&r[6], frame->saved, sizeof(frame->saved));
     r[LOW_SPARE] = frame->spare;
     r[ISA_FP] += ISA_STACK_SIZE;
+    if (lowered != frame->lowered)
+        run->prog = frame->lowered->prog;
     lowered = frame->lowered;
     i = frame->next;
     frame--;

@@ -36,5 +36,7 @@ struct ebpf_tail_target {
     uint64_t code, ctx;
 };
 struct ebpf_tail_target ebpf_jit_tail_call(uint64_t ctx, uint64_t map, uint64_t index);
+/* After a call of a function that another program may have returned from. */
+void ebpf_jit_take_back(struct ebpf_prog *prog);
 
 #endif

@@ -44,6 +44,8 @@ static void emit_other(struct jit *j, const struct ebpf_decoded *i)
         break;
     case OP_CALL_LOCAL:
         jit_add_fixup(j, FIX_CALL, (uint32_t)i->imm);
+        if (j->low->returns_other)
+            jit_emit_take_back(j);
         break;
     case OP_TAIL_CALL:
         jit_emit_tail_call(j);

@@ -4,8 +4,8 @@
  * instruction pages.
  *
  * BPF registers have fixed homes, chosen so that calls need no moves: arguments where the System V
- * ABI wants them, r6 to r9 and LOW_SPARE in callee-saved registers. rbp is the frame pointer of both worlds.
- * r9 to r11 are scratch within one instruction.
+ * ABI wants them, r6 to r9 and LOW_SPARE in callee-saved registers. rbp is the frame pointer of
+ * both worlds. r9 to r11 are scratch within one instruction.
  */
 #ifndef SKEP_EBPF_JIT_X86_H
 #define SKEP_EBPF_JIT_X86_H
@@ -334,6 +334,7 @@ void jit_emit_exit(struct jit *j);
 void jit_emit_may_goto(struct jit *j, const struct ebpf_decoded *i);
 void jit_emit_call(struct jit *j, uint64_t function);
 void jit_emit_tail_call(struct jit *j);
+void jit_emit_take_back(struct jit *j);
 /* jit_x86_maps.c */
 void jit_emit_lookup(struct jit *j, const struct ebpf_decoded *i);
 void jit_emit_ring_reserve(struct jit *j, const struct ebpf_decoded *i);

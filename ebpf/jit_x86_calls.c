@@ -107,6 +107,17 @@ void jit_emit_call(struct jit *j, uint64_t function)
     jit_add_fixup(j, FIX_HELPER, 0)->address = function;
 }
 
+/* The run is this program's again; r0 is kept, and the stack aligned. */
+void jit_emit_take_back(struct jit *j)
+{
+    push_r(j, RAX);
+    push_r(j, RAX);
+    jit_mov_imm(j, RDI, (uintptr_t)j->prog);
+    jit_emit_call(j, (uintptr_t)ebpf_jit_take_back);
+    pop_r(j, RAX);
+    pop_r(j, RAX);
+}
+
 /* The target takes over this function's frame: its own is taken down first. */
 void jit_emit_tail_call(struct jit *j)
 {

@@ -214,9 +214,20 @@ static int run_passes(struct lowering *l)
     return err;
 }
 
+/* Where a function may be replaced by another program, its callers take the run back. */
+static void note_tail_calls(struct lowering *l)
+{
+    uint32_t slot = l->low->nr_functions > 1 ? l->low->functions[1].first : l->nr;
+
+    for (; slot < l->nr; slot++)
+        l->low->returns_other |= l->code[slot].op == OP_TAIL_CALL;
+    for (slot = 0; slot < l->nr && l->low->returns_other; slot++)
+        l->low->nr_fixups += l->code[slot].op == OP_CALL_LOCAL;
+}
+
 /* Makes the lowered form of a verified program; passes are LOWER_ALL or LOWER_NONE. The caller
  * frees *out. 0 or -ENOMEM. Thread context. */
-int ebpf_lower(const struct ebpf_prog *prog, const struct ebpf_proof *proof, int passes,
+int ebpf_lower(struct ebpf_prog *prog, const struct ebpf_proof *proof, int passes,
                struct ebpf_lowered **out)
 {
     struct lowering l = {.prog = prog, .proof = proof, .nr = prog->nr_insns};
@@ -237,6 +248,8 @@ int ebpf_lower(const struct ebpf_prog *prog, const struct ebpf_proof *proof, int
         return err;
     }
     l.low->zero_stack = proof->reads_unwritten_stack;
+    l.low->prog = prog;
+    note_tail_calls(&l);
     for (uint32_t n = 0; n < l.low->nr_functions; n++)
         describe(&l, &l.low->functions[n]);
     for (uint32_t slot = 0; slot < l.nr && l.low->nr_functions > 1; slot++)

@@ -120,6 +120,7 @@ struct low_lookup {
 };
 
 struct ebpf_lowered {
+    struct ebpf_prog *prog;    /* whose it is */
     struct ebpf_decoded *code; /* nr of them; op is enum ebpf_op or enum low_op */
     uint8_t *flags;
     uint16_t *live; /* registers that someone reads after the slot, a bit each */
@@ -127,7 +128,8 @@ struct ebpf_lowered {
     uint32_t nr_fixups; /* upper bound of jumps, calls and tables */
     struct low_function *functions;
     uint32_t nr_functions;
-    bool zero_stack; /* every frame begins as zeroes */
+    bool zero_stack;    /* every frame begins as zeroes */
+    bool returns_other; /* a function may tail call: another program then returns to its caller */
     struct low_switch *switches;
     uint32_t nr_switches;
     struct low_lookup *lookups;
@@ -137,7 +139,7 @@ struct ebpf_lowered {
 /* Which passes to run: tests and `skep-vm dump` compare with and without. */
 enum { LOWER_NONE = 0, LOWER_ALL = ~0 };
 
-int ebpf_lower(const struct ebpf_prog *prog, const struct ebpf_proof *proof, int passes,
+int ebpf_lower(struct ebpf_prog *prog, const struct ebpf_proof *proof, int passes,
                struct ebpf_lowered **out);
 uint32_t ebpf_lowered_function(const struct ebpf_lowered *low, uint32_t slot);
 void ebpf_lower_free(struct ebpf_lowered *low);
