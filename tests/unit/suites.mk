@@ -99,6 +99,10 @@ UNIT_random := $(filter-out ebpf/interp_checked.c ebpf/verifier.c,$(ENGINE_ALONE
 # Random programs in every engine.
 UNIT_engines := $(ENGINE_ALONE) tests/unit/naive_proof.c tests/unit/random_program.c
 
+# Functions called back by timers and across tail calls, in every engine.
+UNIT_callback := $(ENGINE_ALONE) user/vm/asm.c tests/unit/data_map.c tests/unit/data_run.c \
+	tests/unit/data_btf.c tests/unit/data_case.c tests/unit/naive_proof.c
+
 # Programs as data (tests/data), run by the engine.
 UNIT_data := $(ENGINE_ALONE) user/vm/asm.c \
 	tests/unit/data_case.c tests/unit/data_map.c tests/unit/data_run.c tests/unit/data_btf.c \
