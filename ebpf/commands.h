@@ -45,11 +45,15 @@ enum ebpf_kind {
 #define SKEP_TEXT_MAX 60000u /* a reply stays below WIRE_REPLY_MAX */
 
 struct skep_hello_attr {
-    uint32_t wire_version;  /* in: the client's; out: the server's */
-    uint32_t lease_seconds; /* out */
-    uint64_t session;       /* in: random, the same in a repeat; out: the id to use */
-    uint64_t boot_id;       /* out: changes when the guest restarts */
-    char build[32];         /* in and out: build id text */
+    uint32_t wire_version;    /* in: the client's; out: the server's */
+    uint32_t lease_seconds;   /* out */
+    uint64_t session;         /* in: 0 for a new one, or one to ask about; out: the id to use, or 0
+                                 when the one asked about is not known */
+    uint64_t boot_id;         /* out: changes when the guest restarts */
+    char build[32];           /* in and out: build id text */
+    uint8_t client_nonce[32]; /* in: random, the same in a repeat */
+    uint8_t server_nonce[32]; /* out: random */
+    uint8_t cookie[16];       /* out, with -EAGAIN: to be given in the next hello */
 };
 
 struct skep_close_attr {
@@ -148,11 +152,13 @@ struct skep_sys_info_attr {
     uint64_t rx_packets, rx_bytes, rx_dropped, tx_packets, tx_bytes, tx_dropped;
     uint64_t xdp_dropped, xdp_tx, xdp_aborted; /* received frames that XDP programs kept back */
     uint64_t datagrams_bad, requests, replays;
+    uint64_t datagrams_opened, datagrams_unopened, datagrams_replayed; /* of those sealed */
+    uint64_t hellos_limited;
     uint32_t progs, maps, links, btfs, sessions, threads;
     uint32_t tracepoints;
     uint32_t irqs; /* device interrupts handled, low 32 bits */
     char version[32], cpu[64], loader[64], hostname[32];
-    uint8_t ip4[4], mac[6], pad[6];
+    uint8_t ip4[4], mac[6], sealed, pad[5];
 };
 
 struct skep_power_attr {
@@ -185,7 +191,7 @@ _Static_assert(sizeof(struct skep_link_info_tracepoint) == sizeof(struct bpf_lin
                "the kernel fills in one for the other");
 
 /* What travels has no holes and the same size at both ends. */
-_Static_assert(sizeof(struct skep_hello_attr) == 56, "as on the wire");
+_Static_assert(sizeof(struct skep_hello_attr) == 136, "as on the wire");
 _Static_assert(sizeof(struct skep_close_attr) == 8, "as on the wire");
 _Static_assert(sizeof(struct skep_handle_attr) == 40, "as on the wire");
 _Static_assert(sizeof(struct skep_map_read_attr) == 40, "as on the wire");
@@ -195,7 +201,7 @@ _Static_assert(sizeof(struct skep_read_attr) == 40, "as on the wire");
 _Static_assert(sizeof(struct skep_perf_header) == 8, "as on the wire");
 _Static_assert(sizeof(struct skep_perf_sample) == 28, "as on the wire");
 _Static_assert(sizeof(struct skep_perf_lost) == 24, "as on the wire");
-_Static_assert(sizeof(struct skep_sys_info_attr) == 408, "as on the wire");
+_Static_assert(sizeof(struct skep_sys_info_attr) == 440, "as on the wire");
 _Static_assert(sizeof(struct skep_power_attr) == 8, "as on the wire");
 _Static_assert(sizeof(struct skep_pin_attr) == 264, "as on the wire");
 

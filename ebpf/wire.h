@@ -1,6 +1,7 @@
 /*
  * The datagram: the one definition of what client and server say on the wire. Little-endian,
- * packed. Wire version 1 is in plain; version 2 seals what follows `session`.
+ * packed. Version 2 is sealed (struct wire_seal); version 1, in plain, is what lies under the seal,
+ * and what a guest started with skep.insecure=1 speaks.
  *
  * A message (request or reply: attributes and buffers as ebpf/marshal.h lays them out; a reply
  * that is a status only is empty, its total is 0) travels as `fragments`
@@ -10,10 +11,12 @@
  * answered from the kept reply. A receiver takes fragments at most WIRE_WINDOW ahead of the
  * first one that it lacks.
  *
- * A hello request has session 0, sequence 1 and one fragment; its reply is not acknowledged, the
- * client repeats the hello instead (skep_hello_attr.session tells a repeat from a new one). A
- * request of a session that the server does not know gets an empty reply with -ESTALE, one of a
- * wire version that it does not speak an empty reply of its own version with -EPROTONOSUPPORT.
+ * A hello has session 0 and one fragment; its reply is not acknowledged, the client repeats the
+ * hello instead (skep_hello_attr.client_nonce tells a repeat from a new one). The first is answered
+ * with -EAGAIN and a cookie, and only the next one, which shows that cookie, makes a session. What
+ * belongs to no session gets no answer: a client that hears nothing asks by a hello whether its
+ * session is still known. A server in plain answers a sealed hello with an empty reply in plain,
+ * -EPROTONOSUPPORT; a server that seals answers nothing that does not open.
  */
 #ifndef SKEP_EBPF_WIRE_H
 #define SKEP_EBPF_WIRE_H
@@ -23,6 +26,7 @@
 #define WIRE_MAGIC         0x50454b53u /* "SKEP" */
 #define WIRE_VERSION       2           /* sealed: struct wire_seal */
 #define WIRE_VERSION_PLAIN 1
+#define WIRE_BUILD         "Skep 0.1" /* what both ends say they are */
 #define WIRE_PORT          9970
 #define WIRE_DATAGRAM_MAX  1472u /* IPv4 and UDP headers within a 1,500-byte MTU */
 #define WIRE_MESSAGE_MAX   (16u << 20)

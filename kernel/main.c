@@ -108,7 +108,7 @@ static void network_init(void)
 {
     int err = net_init();
     if (!err)
-        err = server_start(boot_info.loader);
+        err = server_start(&boot_info);
     if (err)
         pr_err("network: not available (error %d)", err);
 }

@@ -1,8 +1,8 @@
 /*
- * The command server: datagrams in and out, hello, leases, exactly-once execution. A request is
- * executed when it is complete and its sequence number is new; one that was answered before gets
- * the kept reply again. Sessions are server_session.c's, executing and encoding
- * server_dispatch.c's.
+ * The command server: datagrams in and out, leases, exactly-once execution. A request is executed
+ * when it is complete and its sequence number is new; one that was answered before gets the kept
+ * reply again. Hellos are server_hello.c's, sessions server_session.c's, executing and encoding
+ * server_dispatch.c's. Between here and the link lies the seal (net/seal.c).
  *
  * Memory: a request grows with what has arrived, to WIRE_MESSAGE_MAX a session and
  * SERVER_REQUEST_BYTES_MAX in all; a kept reply is at most WIRE_REPLY_MAX.
@@ -11,7 +11,6 @@
 
 #include "ebpf/port.h"
 #include "kernel/heap.h"
-#include "kernel/printk.h"
 #include "net/server_internal.h"
 
 #define SECOND 1000000000ull
@@ -44,29 +43,26 @@ static void *request_resize(void *arg, void *block, size_t old_size, size_t size
 
 /* ---- datagrams out ------------------------------------------------------------------------- */
 
-static void send_ack(struct server *server, const struct server_session *session,
+/* Sends a plain datagram to the session's client, sealed unless the server speaks in plain. */
+static void send_datagram(struct server *server, struct server_session *session, const void *plain,
+                          size_t len)
+{
+    uint8_t sealed[WIRE_DATAGRAM_MAX];
+
+    if (server->sealed) {
+        len = seal_datagram(&session->seal, plain, len, sealed);
+        plain = sealed;
+    }
+    server->link->send(server->link, &session->from, plain, len);
+}
+
+static void send_ack(struct server *server, struct server_session *session,
                      const struct wire_header *fragment)
 {
     struct wire_header ack;
 
     channel_make_ack(fragment, &ack);
-    server->link->send(server->link, &session->from, &ack, sizeof(ack));
-}
-
-/* An answer that is a status only, to a request that belongs to no session. */
-static void send_refusal(struct server *server, const struct net_endpoint *to,
-                         const struct wire_header *request, int status)
-{
-    struct wire_header reply = {.magic = WIRE_MAGIC,
-                                .version = WIRE_VERSION_PLAIN,
-                                .kind = WIRE_REPLY,
-                                .session = request->session,
-                                .sequence = request->sequence,
-                                .command = request->command,
-                                .status = status,
-                                .fragments = 1};
-
-    server->link->send(server->link, to, &reply, sizeof(reply));
+    send_datagram(server, session, &ack, sizeof(ack));
 }
 
 /* Sends what is due of the session's reply. */
@@ -76,45 +72,9 @@ static void pump(struct server *server, struct server_session *session, uint64_t
     size_t len;
 
     while ((len = channel_tx_next(&session->tx, &session->rtt, now_ns, datagram)) > 0)
-        server->link->send(server->link, &session->from, datagram, len);
+        send_datagram(server, session, datagram, len);
     if (channel_tx_tries(&session->tx) > REPLY_TRIES_MAX)
         session->tx.active = false;
-}
-
-/* ---- hello ----------------------------------------------------------------------------------- */
-
-/* A hello is a request of its own kind: it belongs to no session yet, and its reply, made again
- * for each repeat, fits in a datagram and is not acknowledged. */
-static void receive_hello(struct server *server, const struct net_endpoint *from,
-                          const struct wire_header *header, const uint8_t *payload, uint64_t now_ns)
-{
-    struct server_session *session;
-    struct skep_hello_attr attr;
-    uint8_t datagram[WIRE_DATAGRAM_MAX];
-
-    if (header->command != SKEP_HELLO || header->fragments != 1 ||
-        server_decode_hello(server, payload, header->total, &attr) != 0) {
-        server->stats.datagrams_foreign++;
-        send_refusal(server, from, header, -ESTALE);
-        return;
-    }
-    int err = server_session_open(server, from, attr.session, now_ns, &session);
-    if (err) {
-        server->stats.sessions_refused++;
-        send_refusal(server, from, header, err);
-        return;
-    }
-    attr.wire_version = WIRE_VERSION_PLAIN;
-    attr.lease_seconds = WIRE_LEASE_SECONDS;
-    attr.session = session->id;
-    attr.boot_id = server->boot_id;
-    format_text(attr.build, sizeof(attr.build), "%s", server->machine->build);
-
-    struct wire_header reply = *header;
-    reply.kind = WIRE_REPLY;
-    reply.total = server_encode_hello(&attr, datagram + sizeof(reply));
-    __builtin_memcpy(datagram, &reply, sizeof(reply));
-    server->link->send(server->link, from, datagram, sizeof(reply) + reply.total);
 }
 
 /* ---- requests ------------------------------------------------------------------------------ */
@@ -206,10 +166,103 @@ static void receive_request(struct server *server, struct server_session *sessio
     }
 }
 
+/* A datagram of a session, in plain. */
+static void take_datagram(struct server *server, struct server_session *session,
+                          const struct wire_header *header, const uint8_t *payload, uint64_t now_ns)
+{
+    if (header->kind == WIRE_REPLY) {
+        server->stats.datagrams_foreign++;
+        return;
+    }
+    session->heard_ns = now_ns;
+    if (header->kind == WIRE_REQUEST)
+        receive_request(server, session, header, payload, now_ns);
+    else if (header->sequence == session->sequence)
+        channel_tx_ack(&session->tx, &session->rtt, header->fragment, now_ns);
+    if (session->state != SESSION_FREE)
+        pump(server, session, now_ns);
+}
+
+/* ---- datagrams in ---------------------------------------------------------------------------- */
+
+/* What a server in plain says to a client that seals: an answer that is a status only. */
+static void send_refusal(struct server *server, const struct net_endpoint *to)
+{
+    struct wire_header reply = {.magic = WIRE_MAGIC,
+                                .version = WIRE_VERSION_PLAIN,
+                                .kind = WIRE_REPLY,
+                                .command = SKEP_HELLO,
+                                .status = -EPROTONOSUPPORT,
+                                .fragments = 1};
+
+    server->link->send(server->link, to, &reply, sizeof(reply));
+}
+
+static void receive_plain(struct server *server, const struct net_endpoint *from,
+                          const void *datagram, size_t len, uint64_t now_ns)
+{
+    const uint8_t *payload = (const uint8_t *)datagram + sizeof(struct wire_header);
+    struct wire_header header;
+    int err = channel_parse(datagram, len, &header);
+
+    if (err) {
+        server->stats.datagrams_bad++;
+        if (err == -EPROTONOSUPPORT && header.kind == WIRE_REQUEST && header.session == 0)
+            send_refusal(server, from);
+        return;
+    }
+    if (header.session == 0) {
+        server_receive_hello(server, from, NULL, &header, payload, now_ns);
+        return;
+    }
+    struct server_session *session = server_session_find(server, header.session, from);
+    if (session)
+        take_datagram(server, session, &header, payload, now_ns);
+    else
+        server->stats.datagrams_foreign++;
+}
+
+/* Behind the opening, everything is as in plain. What does not open gets no answer, and no code
+ * that knows of sessions' contents sees it. */
+static void receive_sealed(struct server *server, const struct net_endpoint *from,
+                           const void *datagram, size_t len, uint64_t now_ns)
+{
+    uint8_t plain[WIRE_DATAGRAM_MAX];
+    struct wire_header header;
+    struct wire_seal clear;
+
+    if (seal_parse(datagram, len, &clear)) {
+        server->stats.datagrams_bad++;
+        return;
+    }
+    if (clear.session == 0) {
+        server_receive_sealed_hello(server, from, datagram, len, now_ns);
+        return;
+    }
+    struct server_session *session = server_session_find(server, clear.session, from);
+    if (!session) {
+        server->stats.datagrams_foreign++;
+        return;
+    }
+    int opened = seal_open(&session->seal, datagram, len, plain);
+    if (opened == -EALREADY)
+        server->stats.datagrams_replayed++;
+    else if (opened < 0)
+        server->stats.datagrams_unopened++;
+    else if (channel_parse(plain, (size_t)opened, &header))
+        server->stats.datagrams_bad++;
+    else {
+        server->stats.datagrams_opened++;
+        take_datagram(server, session, &header, plain + sizeof(header), now_ns);
+    }
+}
+
 /* ---- the public face ----------------------------------------------------------------------- */
 
-/* NULL when out of memory. link and machine are borrowed for the server's life. */
-struct server *server_create(struct server_link *link, const struct server_machine *machine)
+/* NULL when out of memory. link and machine are borrowed for the server's life. key: what the wire
+ * is sealed with (CRYPTO_KEY_SIZE bytes, copied); NULL: the server speaks in plain. */
+struct server *server_create(struct server_link *link, const struct server_machine *machine,
+                             const uint8_t *key)
 {
     struct server *server = kzalloc(sizeof(*server));
 
@@ -219,6 +272,10 @@ struct server *server_create(struct server_link *link, const struct server_machi
     server->machine = machine;
     server->memory = (struct channel_memory){request_resize, server};
     server->boot_id = port_random();
+    server->sealed = key != NULL;
+    if (key)
+        __builtin_memcpy(server->key, key, CRYPTO_KEY_SIZE);
+    server_hello_init(server);
     return server;
 }
 
@@ -228,6 +285,7 @@ void server_destroy(struct server *server)
     for (unsigned i = 0; i < WIRE_SESSIONS_MAX; i++)
         if (server->sessions[i].state != SESSION_FREE)
             server_session_end(server, &server->sessions[i]);
+    crypto_wipe(server->key, sizeof(server->key));
     kfree(server);
 }
 
@@ -236,35 +294,10 @@ void server_destroy(struct server *server)
 void server_receive(struct server *server, const struct net_endpoint *from, const void *datagram,
                     size_t len, uint64_t now_ns)
 {
-    struct wire_header header;
-    int err = channel_parse(datagram, len, &header);
-
-    if (err) {
-        server->stats.datagrams_bad++;
-        if (err == -EPROTONOSUPPORT && header.kind == WIRE_REQUEST)
-            send_refusal(server, from, &header, -EPROTONOSUPPORT);
-        return;
-    }
-    const uint8_t *payload = (const uint8_t *)datagram + sizeof(header);
-
-    if (header.kind == WIRE_REQUEST && header.session == 0) {
-        receive_hello(server, from, &header, payload, now_ns);
-        return;
-    }
-    struct server_session *session = server_session_find(server, header.session);
-    if (!session || !server_same_endpoint(&session->from, from) || header.kind == WIRE_REPLY) {
-        server->stats.datagrams_foreign++;
-        if (!session && header.kind == WIRE_REQUEST)
-            send_refusal(server, from, &header, -ESTALE);
-        return;
-    }
-    session->heard_ns = now_ns;
-    if (header.kind == WIRE_REQUEST)
-        receive_request(server, session, &header, payload, now_ns);
-    else if (header.sequence == session->sequence)
-        channel_tx_ack(&session->tx, &session->rtt, header.fragment, now_ns);
-    if (session->state != SESSION_FREE)
-        pump(server, session, now_ns);
+    if (server->sealed)
+        receive_sealed(server, from, datagram, len, now_ns);
+    else
+        receive_plain(server, from, datagram, len, now_ns);
 }
 
 /* Powers off once every reply has arrived or the grace is over. Returns when to look again. */

@@ -14,6 +14,7 @@
 #include "net/udp_port.h"
 
 struct server;
+struct boot_info;
 struct skep_sys_info_attr;
 
 /* The way out. send copies; a datagram that it cannot take is lost, as on any network. */
@@ -31,9 +32,13 @@ struct server_machine {
 };
 
 struct server_stats {
-    uint64_t datagrams_bad;     /* truncated, random, of another version */
-    uint64_t datagrams_foreign; /* well-formed, but no session's, or from another address */
-    uint64_t requests, replays; /* executed; answered again from the kept reply */
+    uint64_t datagrams_bad;      /* truncated, random, of another version */
+    uint64_t datagrams_foreign;  /* well-formed, but no session's, or from another address */
+    uint64_t datagrams_opened;   /* sealed, and good */
+    uint64_t datagrams_unopened; /* sealed otherwise than with our key, or changed on the way */
+    uint64_t datagrams_replayed; /* opened before, or too old to tell */
+    uint64_t hellos_limited;     /* dropped, since there were too many */
+    uint64_t requests, replays;  /* executed; answered again from the kept reply */
     uint64_t sessions_expired, sessions_refused;
     uint64_t out_of_memory; /* requests refused for want of memory */
     uint64_t request_bytes; /* held by requests now */
@@ -46,7 +51,8 @@ struct server_stats {
 #define SERVER_REQUEST_BYTES_MAX (32u << 20)
 #define SERVER_REQUEST_SMALL     (64u << 10)
 
-struct server *server_create(struct server_link *link, const struct server_machine *machine);
+struct server *server_create(struct server_link *link, const struct server_machine *machine,
+                             const uint8_t *key);
 void server_destroy(struct server *server);
 void server_receive(struct server *server, const struct net_endpoint *from, const void *datagram,
                     size_t len, uint64_t now_ns);
@@ -54,7 +60,8 @@ uint64_t server_tick(struct server *server, uint64_t now_ns);
 bool server_waits(const struct server *server);
 void server_get_stats(const struct server *server, struct server_stats *out);
 
-/* Guest only (net/server_thread.c). */
-int server_start(const char *loader);
+/* Guest only (net/server_thread.c, net/server_key.c). */
+int server_start(const struct boot_info *boot);
+const uint8_t *server_find_key(const struct boot_info *boot);
 
 #endif

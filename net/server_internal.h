@@ -1,7 +1,8 @@
 /*
  * What the files of the command server share: server.c (datagrams, requests, leases),
- * server_session.c (the table of sessions), server_dispatch.c (a request becomes a call and its
- * result a reply), server_trace.c and server_sys.c (the commands beyond bpf(2)).
+ * server_hello.c (how a session begins), server_session.c (the table of sessions),
+ * server_dispatch.c (a request becomes a call and its result a reply), server_trace.c and
+ * server_sys.c (the commands beyond bpf(2)).
  */
 #ifndef SKEP_NET_SERVER_INTERNAL_H
 #define SKEP_NET_SERVER_INTERNAL_H
@@ -15,6 +16,7 @@
 #include "ebpf/marshal.h"
 #include "ebpf/wire.h"
 #include "net/channel.h"
+#include "net/seal.h"
 #include "net/server.h"
 
 enum session_state {
@@ -27,9 +29,11 @@ enum session_state {
 struct server_session {
     enum session_state state;
     uint64_t id;
-    uint64_t nonce;           /* of the hello that made it */
-    struct net_endpoint from; /* where its client is */
-    uint64_t heard_ns;        /* the last valid datagram */
+    uint8_t client_nonce[WIRE_NONCE_SIZE]; /* of the hello that made it */
+    uint8_t server_nonce[WIRE_NONCE_SIZE]; /* of the reply */
+    struct seal seal;                      /* when the server seals */
+    struct net_endpoint from;              /* where its client is */
+    uint64_t heard_ns;                     /* the last valid datagram */
     struct ebpf_session *handles;
 
     /* The request that state speaks of. */
@@ -48,6 +52,9 @@ struct server {
     struct server_link *link;
     const struct server_machine *machine;
     struct channel_memory memory; /* requests are put together in it */
+    bool sealed;                  /* else wire version 1, in plain */
+    uint8_t key[CRYPTO_KEY_SIZE], cookie_key[CRYPTO_KEY_SIZE];
+    uint64_t hellos_due_ns; /* see take_token in server_hello.c */
     uint64_t boot_id;
     struct server_stats stats;
     bool power_pending; /* SKEP_POWER was answered: server_tick acts on it */
@@ -82,14 +89,22 @@ long server_power(struct server *, struct server_session *, void *attr);
 /* server.c */
 void server_answer(struct server *server, struct server_session *session, int32_t status,
                    const void *reply, uint32_t reply_size, uint64_t now_ns);
+/* server_hello.c */
+void server_hello_init(struct server *server);
+void server_receive_hello(struct server *server, const struct net_endpoint *from,
+                          const struct seal_hello *hello, const struct wire_header *header,
+                          const uint8_t *payload, uint64_t now_ns);
+void server_receive_sealed_hello(struct server *server, const struct net_endpoint *from,
+                                 const void *datagram, size_t len, uint64_t now_ns);
 /* server_session.c */
-struct server_session *server_session_find(struct server *server, uint64_t id);
-int server_session_open(struct server *server, const struct net_endpoint *from, uint64_t nonce,
-                        uint64_t now_ns, struct server_session **out);
+struct server_session *server_session_find(struct server *server, uint64_t id,
+                                           const struct net_endpoint *from);
+int server_session_open(struct server *server, const struct net_endpoint *from,
+                        const uint8_t client_nonce[WIRE_NONCE_SIZE], uint64_t now_ns,
+                        struct server_session **out);
 void server_session_end(struct server *server, struct server_session *session);
 void server_drop_request(struct server *server, struct server_session *session);
 void server_drop_reply(struct server_session *session);
-bool server_same_endpoint(const struct net_endpoint *a, const struct net_endpoint *b);
 /* server_dispatch.c */
 void server_dispatch(struct server *server, struct server_session *session, uint64_t now_ns);
 int server_decode_hello(struct server *server, const void *message, size_t size,

@@ -6,6 +6,7 @@
 
 #include "ebpf/port.h"
 #include "kernel/heap.h"
+#include "kernel/random.h"
 #include "net/server_internal.h"
 
 /* Gives back what a request took, whole or not. */
@@ -22,34 +23,39 @@ void server_drop_reply(struct server_session *session)
     session->reply = NULL;
 }
 
-/* Ends a session: its handles, and with them what only it held, are gone. */
+/* Ends a session: its handles, and with them what only it held, are gone, and so are its keys. */
 void server_session_end(struct server *server, struct server_session *session)
 {
     server_drop_request(server, session);
     server_drop_reply(session);
     ebpf_session_destroy(session->handles);
+    seal_end(&session->seal);
     *session = (struct server_session){.state = SESSION_FREE};
     server->stats.sessions--;
 }
 
-/* NULL when there is none. */
-struct server_session *server_session_find(struct server *server, uint64_t id)
-{
-    for (unsigned i = 0; i < WIRE_SESSIONS_MAX; i++)
-        if (server->sessions[i].state != SESSION_FREE && server->sessions[i].id == id)
-            return &server->sessions[i];
-    return NULL;
-}
-
-bool server_same_endpoint(const struct net_endpoint *a, const struct net_endpoint *b)
+static bool is_same_endpoint(const struct net_endpoint *a, const struct net_endpoint *b)
 {
     return __builtin_memcmp(a, b, sizeof(*a)) == 0;
 }
 
+/* The session of a client at this address; NULL when there is none. */
+struct server_session *server_session_find(struct server *server, uint64_t id,
+                                           const struct net_endpoint *from)
+{
+    for (unsigned i = 0; i < WIRE_SESSIONS_MAX; i++) {
+        struct server_session *session = &server->sessions[i];
+        if (session->state != SESSION_FREE && session->id == id)
+            return is_same_endpoint(&session->from, from) ? session : NULL;
+    }
+    return NULL;
+}
+
 /* Makes the session of a hello, or finds the one that the same hello made before. 0, -EUSERS when
  * all are taken, -ENOMEM. */
-int server_session_open(struct server *server, const struct net_endpoint *from, uint64_t nonce,
-                        uint64_t now_ns, struct server_session **out)
+int server_session_open(struct server *server, const struct net_endpoint *from,
+                        const uint8_t client_nonce[WIRE_NONCE_SIZE], uint64_t now_ns,
+                        struct server_session **out)
 {
     struct server_session *unused = NULL;
 
@@ -58,7 +64,8 @@ int server_session_open(struct server *server, const struct net_endpoint *from, 
         if (session->state == SESSION_FREE) {
             if (!unused)
                 unused = session;
-        } else if (session->nonce == nonce && server_same_endpoint(&session->from, from)) {
+        } else if (__builtin_memcmp(session->client_nonce, client_nonce, WIRE_NONCE_SIZE) == 0 &&
+                   is_same_endpoint(&session->from, from)) {
             session->heard_ns = now_ns;
             *out = session;
             return 0;
@@ -71,7 +78,6 @@ int server_session_open(struct server *server, const struct net_endpoint *from, 
     if (!handles)
         return -ENOMEM;
     *unused = (struct server_session){.state = SESSION_IDLE,
-                                      .nonce = nonce,
                                       .from = *from,
                                       .heard_ns = now_ns,
                                       .handles = handles,
@@ -79,6 +85,10 @@ int server_session_open(struct server *server, const struct net_endpoint *from, 
     do
         unused->id = port_random();
     while (unused->id == 0);
+    __builtin_memcpy(unused->client_nonce, client_nonce, WIRE_NONCE_SIZE);
+    random_bytes(unused->server_nonce, WIRE_NONCE_SIZE);
+    if (server->sealed)
+        seal_start(&unused->seal, SEAL_SERVER, server->key, client_nonce, unused->server_nonce);
     server->stats.sessions++;
     *out = unused;
     return 0;

@@ -69,6 +69,11 @@ long server_sys_info(struct server *server, struct server_session *session, void
     info->sessions = server->stats.sessions;
     info->requests = server->stats.requests;
     info->replays = server->stats.replays;
+    info->sealed = server->sealed;
+    info->datagrams_opened = server->stats.datagrams_opened;
+    info->datagrams_unopened = server->stats.datagrams_unopened;
+    info->datagrams_replayed = server->stats.datagrams_replayed;
+    info->hellos_limited = server->stats.hellos_limited;
     info->datagrams_bad = server->stats.datagrams_bad + server->stats.datagrams_foreign;
     return 0;
 }

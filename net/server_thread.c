@@ -5,6 +5,7 @@
 #include <linux/errno.h>
 
 #include "arch/x86_64/arch.h"
+#include "boot/bootinfo.h"
 #include "ebpf/commands.h"
 #include "ebpf/wire.h"
 #include "kernel/cmdline.h"
@@ -22,8 +23,6 @@
 
 /* Two clients' windows: what both send at once is queued. */
 #define PORT_DEPTH 64u
-
-#define VERSION "Skep 0.1"
 
 static struct server *server;
 static struct net_port *port;
@@ -118,7 +117,7 @@ static void fill_in(struct skep_sys_info_attr *info)
     thread_for_each(count_thread, &info->threads);
     info->irqs = count_interrupts();
     fill_in_network(info);
-    string_copy(info->version, VERSION, sizeof(info->version));
+    string_copy(info->version, WIRE_BUILD, sizeof(info->version));
     string_copy(info->loader, loader_name, sizeof(info->loader));
     fill_in_cpu(info);
     if (cmdline_get("skep.hostname", info->hostname, sizeof(info->hostname)) <= 0)
@@ -133,7 +132,7 @@ static void power(uint32_t action)
     arch_poweroff();
 }
 
-static const struct server_machine guest = {VERSION, fill_in, power, symbol_at};
+static const struct server_machine guest = {WIRE_BUILD, fill_in, power, symbol_at};
 
 /* ---- the thread ---------------------------------------------------------------------------- */
 
@@ -161,12 +160,13 @@ static void serve(void *arg)
     }
 }
 
-/* Opens the port and starts the thread. loader: who started the kernel, for `sys info`. 0, or
- * -ENOMEM and no server. Thread context, after the network, the tracepoints and the engine. */
-int server_start(const char *loader)
+/* Opens the port and starts the thread. boot: who started the kernel, for `sys info`, and perhaps
+ * the key. 0, or -ENOMEM and no server. Thread context, after the network, the tracepoints and the
+ * engine. */
+int server_start(const struct boot_info *boot)
 {
-    string_copy(loader_name, loader, sizeof(loader_name));
-    server = server_create(&udp_link, &guest);
+    string_copy(loader_name, boot->loader, sizeof(loader_name));
+    server = server_create(&udp_link, &guest, server_find_key(boot));
     port = server ? net_port_open(WIRE_PORT, PORT_DEPTH) : NULL;
     if (!port || !thread_create("server", THREAD_PRIO_SERVER, serve, NULL)) {
         pr_err("server: out of memory: no client can connect");

@@ -25,7 +25,7 @@ $(O)/bench/%.native.o: tests/bench/%.bpf.c tests/bench/bench.h
 
 $(O)/skep-bench: $(BENCH_LINKED) $(BENCH_NATIVE)
 	$(call say,LINK,$@)
-	$(Q)$(HOSTCC) -o $@ $^ $(LIBBPF_LIBS) -lcapstone -lm
+	$(Q)$(HOSTCC) -o $@ $^ $(LIBBPF_LIBS) $(BEARSSL_LIBS) -lcapstone -lm
 
 -include $(BENCH_LINKED:.o=.d)
 
@@ -46,7 +46,7 @@ $(O)/bench/guest/objects: $(patsubst %.c,$(O)/host/%.o,tests/bench/guest/objects
 	$(filter-out user/lib/bpf_%,$(LIBSKEP_SRCS)))
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)$(HOSTCC) -o $@ $^ -lpthread
+	$(Q)$(HOSTCC) -o $@ $^ $(BEARSSL_LIBS) -lpthread
 
 .PHONY: bench-maps bench-objects
 bench-maps: $(BENCH_GUEST) $(O)/bench/guest/maps.bpf.o ## guest instructions for lookups in hash tables

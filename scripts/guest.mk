@@ -110,6 +110,10 @@ $(O)/skep.iso: $(O)/skep.elf $(O)/initrd.tar $(O)/cmdline.txt boot/grub.cfg scri
 	$(call say,ISO,$@)
 	$(Q)scripts/mkiso $@ $(O)/skep.elf $(O)/initrd.tar '$(CMDLINE)'
 
+# What seals the wire between this build's guests and its skepctl.
+$(O)/skep.key:
+	$(Q)scripts/key $@
+
 .PHONY: iso run gdb
 iso: $(O)/skep.iso ## build the bootable ISO; CMDLINE= and APP=dir choose command line and application
 run: $(O)/skep.iso ## boot it in QEMU with the serial console here; Ctrl-A X ends it

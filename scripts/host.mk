@@ -18,13 +18,13 @@ BPF_WRAPPED := syscall close dup dup2 dup3 fcntl fcntl64 open open64 fopen fopen
 	mkdir statfs statfs64 unlink btf__load_vmlinux_btf get_kernel_version
 LIBBPF_LIBS := $(addprefix -Wl$(comma)--wrap=,$(BPF_WRAPPED)) -l:libbpf.a -lelf -lz
 
-LIBSKEP_SRCS := $(wildcard user/lib/*.c ebpf/marshal*.c) net/channel.c
+LIBSKEP_SRCS := $(wildcard user/lib/*.c ebpf/marshal*.c) net/channel.c net/seal.c net/crypto.c
 SKEPCTL_SRCS := $(wildcard user/client/*.c) ebpf/disasm.c ebpf/helper_names.c $(LIBSKEP_SRCS)
 SKEPCTL_OBJS := $(patsubst %.c,$(O)/host/%.o,$(SKEPCTL_SRCS))
 
 $(O)/skepctl: $(SKEPCTL_OBJS)
 	$(call say,LINK,$@)
-	$(Q)$(HOSTCC) -o $@ $^ $(LIBBPF_LIBS)
+	$(Q)$(HOSTCC) -o $@ $^ $(LIBBPF_LIBS) $(BEARSSL_LIBS)
 
 -include $(SKEPCTL_OBJS:.o=.d)
 

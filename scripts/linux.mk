@@ -23,7 +23,7 @@ $(O)/linux/init: $(PROBE_INIT_OBJS)
 $(O)/linux/skep-side: $(PROBE_SKEP_OBJS)
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)$(HOSTCC) -o $@ $^ $(LIBBPF_LIBS)
+	$(Q)$(HOSTCC) -o $@ $^ $(LIBBPF_LIBS) $(BEARSSL_LIBS)
 
 -include $(sort $(PROBE_INIT_OBJS:.o=.d) $(PROBE_SKEP_OBJS:.o=.d))
 

@@ -1,7 +1,7 @@
 # The command server in a host process: what of kernel/ and net/ runs there, shared by
 # build/skep-serve, skep-vm and the unit tests.
 
-SERVER_SRCS := net/channel.c net/server.c net/server_session.c net/server_dispatch.c net/server_trace.c \
+SERVER_SRCS := net/channel.c net/seal.c net/crypto.c net/server.c net/server_hello.c net/server_session.c net/server_dispatch.c net/server_trace.c \
 	net/server_sys.c
 ENGINE_SRCS := $(wildcard ebpf/*.c)
 # The parts of the kernel that the server and the engine stand on, but for its heap.
@@ -10,7 +10,7 @@ MACHINE_SRCS := kernel/ebpf_port.c kernel/probe.c kernel/tracepoint.c kernel/tra
 	kernel/format.c kernel/text.c kernel/timer.c kernel/page.c kernel/netdev.c \
 	kernel/random.c user/vm/arch_host.c user/vm/kernel_host.c
 
-SERVE_SRCS := tests/serve_main.c user/vm/serve.c kernel/heap.c $(SERVER_SRCS) $(ENGINE_SRCS) \
+SERVE_SRCS := tests/serve_main.c user/vm/serve.c user/lib/skep_key.c kernel/heap.c $(SERVER_SRCS) $(ENGINE_SRCS) \
 	$(MACHINE_SRCS)
 SERVE_OBJS := $(patsubst %.c,$(O)/serve/%.o,$(SERVE_SRCS))
 
@@ -24,13 +24,13 @@ $(O)/serve/%.o: %.c
 
 $(O)/skep-serve: $(SERVE_OBJS)
 	$(call say,LINK,$@)
-	$(Q)$(HOSTCC) -o $@ $^
+	$(Q)$(HOSTCC) -o $@ $^ $(BEARSSL_LIBS)
 
 -include $(SERVE_OBJS:.o=.d)
 
 # ---- skep-vm: the same, with libbpf in front ----------------------------------------------------
 
-VM_SRCS := user/vm/main.c user/vm/serve.c kernel/heap.c $(wildcard user/vm/vm*.c user/vm/trace*.c) user/client/json.c \
+VM_SRCS := user/vm/main.c user/vm/serve.c user/lib/skep_key.c kernel/heap.c $(wildcard user/vm/vm*.c user/vm/trace*.c) user/client/json.c \
 	user/lib/bpf_transport.c user/lib/bpf_wrap.c $(SERVER_SRCS) $(ENGINE_SRCS) $(MACHINE_SRCS)
 VM_OBJS := $(patsubst %.c,$(O)/serve/%.o,$(VM_SRCS)) $(O)/serve/trace_page.o
 
@@ -43,7 +43,7 @@ $(O)/serve/trace_page.o: $(addprefix user/vm/,$(TRACE_PAGE))
 
 $(O)/skep-vm: $(VM_OBJS)
 	$(call say,LINK,$@)
-	$(Q)$(HOSTCC) -o $@ $^ $(LIBBPF_LIBS) -lcapstone
+	$(Q)$(HOSTCC) -o $@ $^ $(LIBBPF_LIBS) $(BEARSSL_LIBS) -lcapstone
 
 -include $(VM_OBJS:.o=.d)
 

@@ -42,7 +42,7 @@ include scripts/fuzz.mk
 # ---- system: QEMU, through GRUB and PVH --------------------------------------------------------
 
 # What a test or the demo needs built before it starts a machine.
-MACHINE := $(O)/skep.iso $(O)/skep.elf $(O)/initrd.tar $(O)/skepctl $(BPF_OBJS)
+MACHINE := $(O)/skep.iso $(O)/skep.elf $(O)/initrd.tar $(O)/skepctl $(O)/skep.key $(BPF_OBJS)
 
 .PHONY: system
 system: $(MACHINE) $(SYSTEM_TOOLS) ## boot in QEMU and test over the network; TEST=name for one file

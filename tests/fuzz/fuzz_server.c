@@ -3,6 +3,7 @@
  * records: commands of one session, marshalled with any attributes and buffers; headers of any
  * content; bytes that are no datagram; and time. Afterwards nothing may be left over.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,7 @@ struct input {
 
 static struct server *server;
 static uint64_t now, session;
+static uint8_t cookie[16];
 static uint32_t sequence;
 static const struct net_endpoint client = {.family = NET_IPV4, .port = 4000, .addr = {10, 0, 2, 2}};
 
@@ -39,7 +41,7 @@ static const uint32_t commands[] = {
 #include "ebpf/commands.def"
 };
 
-/* Each input is one machine's life: the session's id is taken from the reply to its hello. */
+/* Each input is one machine's life: cookie and session are taken from the replies to its hellos. */
 static void link_send(struct server_link *link, const struct net_endpoint *to, const void *data,
                       size_t len)
 {
@@ -49,8 +51,15 @@ static void link_send(struct server_link *link, const struct net_endpoint *to, c
     (void)to;
     if (channel_parse(data, len, &header))
         abort(); /* the server sends what it would refuse */
-    if (header.kind == WIRE_REPLY && header.command == SKEP_HELLO && header.status == 0)
-        session = header.session;
+    if (header.kind != WIRE_REPLY || header.command != SKEP_HELLO || header.total == 0)
+        return;
+    struct skep_hello_attr attr;
+    memcpy(&attr, (const uint8_t *)data + sizeof(header) + sizeof(struct marshal_head),
+           sizeof(attr));
+    if (header.status == -EAGAIN)
+        memcpy(cookie, attr.cookie, sizeof(cookie));
+    else if (header.status == 0 && attr.session)
+        session = attr.session;
 }
 
 static void machine_info(struct skep_sys_info_attr *info)
@@ -154,10 +163,11 @@ static void send_header(struct input *in)
 
 static void hello(void)
 {
-    struct skep_hello_attr attr = {.wire_version = WIRE_VERSION_PLAIN, .session = 1};
+    struct skep_hello_attr attr = {.wire_version = WIRE_VERSION_PLAIN, .client_nonce = {1}};
     struct marshal_head head = {.attr_size = sizeof(attr)};
     uint8_t message[sizeof(head) + sizeof(attr)];
 
+    memcpy(attr.cookie, cookie, sizeof(cookie));
     memcpy(message, &head, sizeof(head));
     memcpy(message + sizeof(head), &attr, sizeof(attr));
     sequence = 1;
@@ -216,10 +226,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (ebpf_init(MAP_LIMIT))
         abort();
     now = 1000 * MS;
-    server = server_create(&fuzz_link, &machine);
+    server = server_create(&fuzz_link, &machine, NULL); /* sealed: fuzz_seal.c */
     if (!server)
         abort();
+    session = 0;
     hello();
+    hello();
+    if (!session)
+        abort();
     while (in.size)
         receive(&in);
     server_destroy(server);

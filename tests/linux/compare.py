@@ -92,7 +92,8 @@ def ask_skep(objects):
         done = subprocess.run(
             [os.path.join(WORK, "skep-side"), f"127.0.0.1:{guest.port}",
              os.path.join(BUILD, "progs")],
-            cwd=ROOT, capture_output=True, text=True, errors="replace", timeout=200)
+            cwd=ROOT, capture_output=True, text=True, errors="replace", timeout=200,
+            env=dict(os.environ, SKEP_KEY=guest.key))
         lines = done.stdout.splitlines()
         if done.returncode != 0 or not lines or lines[-1] != "note\tend\tend\tend":
             raise GuestError(f"skep-side ended with status {done.returncode}: {done.stderr}"

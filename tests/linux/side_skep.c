@@ -20,7 +20,7 @@ static long command(void *arg, uint32_t cmd, void *attr, uint32_t size)
 {
     long result = skep_command(arg, cmd, attr, size);
 
-    if (result == -ETIMEDOUT || result == -ECONNRESET || result == -ESTALE) {
+    if (result == -ETIMEDOUT || result == -ECONNRESET) {
         fflush(stdout);
         fprintf(stderr, "skep-side: %s\n", skep_last_error(arg));
         exit(1);

@@ -33,12 +33,20 @@ class GuestError(Exception):
 
 
 class Guest:
-    def __init__(self, boot="iso", append="", qemu=(), limit=120, netdev=None, build=BUILD):
+    def __init__(self, boot="iso", append="", qemu=(), limit=120, netdev=None, build=BUILD,
+                 key=None, insecure=False):
         """boot: "iso" (GRUB) or "pvh". append: kernel command line. qemu: further options.
         limit: seconds until the whole machine is ended. netdev: another -netdev than user.
-        build: folder of the image."""
+        build: folder of the image. key: file with another key than the folder's, or "none".
+        insecure: the wire is in plain."""
         self.boot, self.append, self.extra = boot, append, list(qemu)
         self.limit, self.netdev, self.build = limit, netdev, build
+        self.given_key = key
+        self.key = key or os.path.join(build, "skep.key")  # run-qemu makes that one
+        self.access = ("--key", self.key)
+        if insecure:
+            self.append = f"{append} skep.insecure=1".strip()
+            self.access = ("--insecure",)
         self.port = free_port(socket.SOCK_DGRAM)
         self.echo_port = free_port(socket.SOCK_DGRAM)
         self.tftp_port = free_port(socket.SOCK_DGRAM)
@@ -52,6 +60,8 @@ class Guest:
     def __enter__(self):
         command = [os.path.join(ROOT, "scripts", "run-qemu"), "--boot", self.boot,
                    "--limit", str(self.limit)]
+        if self.given_key:
+            command += ["--key", self.given_key]
         if self.append:
             command += ["--append", self.append]
         if self.netdev:
@@ -140,9 +150,11 @@ class Guest:
 
     # ---- talking ----------------------------------------------------------------------------
 
-    def skepctl(self, *args, check=True, timeout=30, target=None):
-        """Runs skepctl against this guest; its completed process, text output."""
-        command = [SKEPCTL, "--target", target or f"127.0.0.1:{self.port}", *map(str, args)]
+    def skepctl(self, *args, check=True, timeout=30, target=None, access=None):
+        """Runs skepctl against this guest; its completed process, text output. access: options in
+        the place of self.access."""
+        command = [SKEPCTL, "--target", target or f"127.0.0.1:{self.port}",
+                   *(access or self.access), *map(str, args)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout,
                               stdin=subprocess.DEVNULL)
         if check and done.returncode != 0:

@@ -47,7 +47,7 @@ class Document:
                        os.path.join(self.tree.name, "third_party"))
             build = os.path.join(self.tree.name, "build")
             os.mkdir(build)
-            for name in ("skepctl", "progs"):
+            for name in ("skepctl", "skep.key", "progs"):
                 os.symlink(os.path.join(BUILD, name), os.path.join(build, name))
             for name in ("guest", "uapi"):
                 shutil.copytree(os.path.join(BUILD, name), os.path.join(build, name))

@@ -1,6 +1,7 @@
 /*
  * See server_test.h.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -65,7 +66,7 @@ void server_test_init(void)
     tracepoint_init();
     cr_assert_eq(trace_pipe_init(), 0);
     cr_assert_eq(ebpf_init(16u << 20), 0);
-    server = server_create(&test_link, &test_machine);
+    server = server_create(&test_link, &test_machine, NULL); /* sealed: test_server_seal.c */
     cr_assert_not_null(server);
 }
 
@@ -224,15 +225,28 @@ long client_command(struct client *client, uint32_t cmd, void *attr, uint32_t at
     return status;
 }
 
+long client_hello(struct client *client, const uint8_t cookie[16], struct skep_hello_attr *hello)
+{
+    struct skep_hello_attr said = {.wire_version = WIRE_VERSION_PLAIN};
+
+    memcpy(said.client_nonce, &client->from.port, sizeof(client->from.port));
+    if (cookie) /* perhaps that of *hello */
+        memcpy(said.cookie, cookie, sizeof(said.cookie));
+    *hello = said;
+    return client_command(client, SKEP_HELLO, hello, sizeof(*hello));
+}
+
 /* A client with a session. */
 struct client client_open(uint16_t port)
 {
     struct client client = client_at(port);
-    struct skep_hello_attr hello = {.wire_version = WIRE_VERSION_PLAIN, .session = 1000 + port};
+    struct skep_hello_attr hello;
 
-    cr_assert_eq(client_command(&client, SKEP_HELLO, &hello, sizeof(hello)), 0);
+    cr_assert_eq(client_hello(&client, NULL, &hello), -EAGAIN);
+    cr_assert_eq(client_hello(&client, hello.cookie, &hello), 0);
     client.session = hello.session;
     client.boot_id = hello.boot_id;
+    client.sequence = 1;
     return client;
 }
 

@@ -45,6 +45,8 @@ void server_test_fini(void);
 
 struct client client_at(uint16_t port);
 struct client client_open(uint16_t port);
+/* Says hello with a cookie (NULL: none) and a nonce of the client's port; its status. */
+long client_hello(struct client *client, const uint8_t cookie[16], struct skep_hello_attr *hello);
 /* Marshals a command with the next sequence number; the message is malloced, size in *size. */
 uint8_t *client_encode(struct client *client, uint32_t cmd, void *attr, uint32_t attr_size,
                        struct marshal_plan *plan, uint32_t *size);

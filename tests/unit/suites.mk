@@ -64,15 +64,19 @@ $(O)/unit/transport: | $(BPF_OBJS)
 # The server over the real engine; its blocks come from malloc, so that AddressSanitizer sees them.
 UNIT_server := tests/unit/server_test.c $(SERVER_SRCS) $(ENGINE_SRCS) $(MACHINE_SRCS) $(HOST_HEAP)
 UNIT_server_commands := $(UNIT_server)
+UNIT_server_seal := $(UNIT_server)
+SUITE_LIBS_server := $(BEARSSL_LIBS)
+SUITE_LIBS_server_seal := $(BEARSSL_LIBS)
+SUITE_LIBS_server_commands := $(BEARSSL_LIBS)
 UNIT_ebpf_port  := kernel/ebpf_port.c kernel/netdev.c kernel/random.c kernel/printk.c $(TRACING)
 UNIT_syscalls   := kernel/syscall.c kernel/syscalls_file.c kernel/syscalls_time.c \
 	kernel/syscalls_process.c kernel/random.c kernel/access.c kernel/file.c $(RAMFS) \
 	kernel/timer.c kernel/printk.c kernel/format.c $(HOST_HEAP) $(HOST_KERNEL)
 UNIT_skepctl := $(filter-out user/client/main.c,$(SKEPCTL_SRCS))
-SUITE_LIBS_skepctl := $(LIBBPF_LIBS)
-UNIT_libskep := user/lib/skep.c user/lib/skep_exchange.c user/lib/skep_parts.c \
-	user/lib/channel_udp.c user/vm/serve.c \
+SUITE_LIBS_skepctl := $(LIBBPF_LIBS) $(BEARSSL_LIBS)
+UNIT_libskep := $(wildcard user/lib/skep*.c) user/lib/channel_udp.c user/vm/serve.c \
 	kernel/heap.c $(SERVER_SRCS) $(ENGINE_SRCS) $(MACHINE_SRCS)
+SUITE_LIBS_libskep := $(BEARSSL_LIBS)
 
 UNIT_scalar := ebpf/scalar.c ebpf/scalar_branch.c
 

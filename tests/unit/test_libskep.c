@@ -38,11 +38,15 @@ static char error[400];
 
 static pid_t server_pid;
 
-/* Starts serve in a child on a port (0: a free one); returns the port. */
-static unsigned start_server(unsigned port)
+#define KEY   "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+#define WRONG "00112233445566778899aabbccddeeff00112233445566778899aabbccddeefe"
+
+/* Starts serve in a child on a port (0: a free one), sealed with key, or in plain without one;
+ * returns the port. */
+static unsigned start_server_with(unsigned port, char *key)
 {
     char port_text[16], line[64] = "";
-    char *argv[] = {"serve", "--port", port_text, NULL};
+    char *argv[] = {"serve", "--port", port_text, key ? "--key" : "--insecure", key, NULL};
     int ends[2];
 
     cr_assert_eq(pipe(ends), 0);
@@ -51,7 +55,7 @@ static unsigned start_server(unsigned port)
     if (server_pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves nothing behind */
         dup2(ends[1], STDOUT_FILENO);
-        int status = serve_main(3, argv);
+        int status = serve_main(key ? 5 : 4, argv);
         _exit(__lsan_do_recoverable_leak_check() ? 9 : status);
     }
     close(ends[1]);
@@ -59,6 +63,11 @@ static unsigned start_server(unsigned port)
     close(ends[0]);
     cr_assert_eq(sscanf(line, "listening on 127.0.0.1:%u", &port), 1, "%s", line);
     return port;
+}
+
+static unsigned start_server(unsigned port)
+{
+    return start_server_with(port, KEY);
 }
 
 /* Runs something for ever in a child: a thread would have to be cancelled, which AddressSanitizer
@@ -90,15 +99,22 @@ static int stop_server(void)
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-static struct skep *open_at(unsigned port, unsigned timeout_ms)
+/* Sealed with key, or in plain without one. */
+static struct skep *open_with(unsigned port, unsigned timeout_ms, const char *key)
 {
     char target[64];
-    struct skep_options options = {.target = target, .timeout_ms = timeout_ms};
+    struct skep_options options = {
+        .target = target, .timeout_ms = timeout_ms, .key = key, .insecure = !key};
 
     snprintf(target, sizeof(target), "127.0.0.1:%u", port);
     errno = 0;
     error[0] = '\0';
     return skep_open(&options, error, sizeof(error));
+}
+
+static struct skep *open_at(unsigned port, unsigned timeout_ms)
+{
+    return open_with(port, timeout_ms, KEY);
 }
 
 static long make_hash(struct skep *skep, uint32_t value_size)
@@ -424,12 +440,12 @@ Test(libskep, bad_targets)
                                           "host:",   "1:2:3:4", "[::1:99",    "[::1]99",
                                           "host:-5", "host: 7"};
     for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
-        struct skep_options options = {.target = targets[i]};
+        struct skep_options options = {.target = targets[i], .key = KEY};
         cr_assert_null(skep_open(&options, error, sizeof(error)), "%s", targets[i]);
         cr_assert_eq(errno, EINVAL, "%s", targets[i]);
         SAYS(error, "HOST:PORT");
     }
-    struct skep_options options = {.target = "no-such-host.invalid:1"};
+    struct skep_options options = {.target = "no-such-host.invalid:1", .key = KEY};
     cr_assert_null(skep_open(&options, error, sizeof(error)));
     SAYS(error, "does not resolve");
 }
@@ -465,6 +481,127 @@ Test(libskep, the_guest_restarts)
     cr_assert_eq(stop_server(), 0);
 }
 
+/* ---- keys ---------------------------------------------------------------------------------- */
+
+Test(libskep, a_wrong_key_gets_no_answer)
+{
+    unsigned port = start_server(0);
+
+    cr_assert_null(open_with(port, 700, WRONG));
+    cr_assert_eq(errno, ETIMEDOUT);
+    SAYS(error, "no answer");
+    SAYS(error, "the key (--key) is not the guest's");
+    struct skep *skep = open_at(port, 3000);
+    struct skep_sys_info_attr info;
+    cr_assert_not_null(skep, "%s", error);
+    cr_assert_eq(skep_command(skep, SKEP_SYS_INFO, &info, sizeof(info)), 0);
+    cr_assert_eq(info.sealed, 1);
+    cr_assert_gt(info.datagrams_unopened, 0);
+    cr_assert_gt(info.datagrams_opened, 0);
+    skep_close(skep);
+    cr_assert_eq(stop_server(), 0);
+}
+
+Test(libskep, without_a_key_nothing_is_sent)
+{
+    struct skep_options options = {.target = "127.0.0.1:9"};
+
+    unsetenv("SKEP_KEY");
+    unsetenv("SKEP_INSECURE");
+    errno = 0;
+    cr_assert_null(skep_open(&options, error, sizeof(error)));
+    cr_assert_eq(errno, ENOKEY);
+    SAYS(error, "--key FILE");
+    SAYS(error, "console");
+    options.key = KEY;
+    options.insecure = 1;
+    cr_assert_null(skep_open(&options, error, sizeof(error)));
+    cr_assert_eq(errno, EINVAL);
+    SAYS(error, "exclude each other");
+}
+
+static void write_file(const char *path, const char *text, size_t size)
+{
+    FILE *file = fopen(path, "w");
+
+    cr_assert_eq(fwrite(text, 1, size, file), size);
+    fclose(file);
+}
+
+Test(libskep, keys_come_from_files_and_the_environment)
+{
+    char folder[] = "/tmp/skep-key-XXXXXX", path[64];
+    unsigned port = start_server(0);
+    struct skep *skep;
+
+    cr_assert_not_null(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/key", folder);
+    write_file(path, KEY "\n", 65);
+    skep = open_with(port, 3000, path);
+    cr_assert_not_null(skep, "%s", error);
+    skep_close(skep);
+
+    struct skep_options options = {.timeout_ms = 3000};
+    char target[32];
+    snprintf(target, sizeof(target), "127.0.0.1:%u", port);
+    options.target = target;
+    setenv("SKEP_KEY", KEY, 1);
+    setenv("SKEP_INSECURE", "0", 1);
+    skep = skep_open(&options, error, sizeof(error));
+    cr_assert_not_null(skep, "%s", error);
+    skep_close(skep);
+    setenv("SKEP_KEY", path, 1);
+    skep = skep_open(&options, error, sizeof(error));
+    cr_assert_not_null(skep, "%s", error);
+    skep_close(skep);
+
+    write_file(path, KEY, 63);
+    cr_assert_null(skep_open(&options, error, sizeof(error)));
+    cr_assert_eq(errno, EINVAL);
+    SAYS(error, "holds no key");
+    remove(path);
+    cr_assert_null(skep_open(&options, error, sizeof(error)));
+    cr_assert_eq(errno, ENOENT);
+    SAYS(error, "cannot be read");
+    remove(folder);
+    cr_assert_eq(stop_server(), 0);
+}
+
+Test(libskep, in_plain_only_when_both_ends_are_told)
+{
+    unsigned plain = start_server_with(0, NULL);
+    pid_t plain_pid = server_pid;
+    unsigned sealed = start_server(0);
+    struct skep_sys_info_attr info;
+
+    struct skep *skep = open_with(plain, 3000, NULL);
+    cr_assert_not_null(skep, "%s", error);
+    cr_assert_eq(skep_command(skep, SKEP_SYS_INFO, &info, sizeof(info)), 0);
+    cr_assert_eq(info.sealed, 0);
+    skep_close(skep);
+
+    cr_assert_null(open_at(plain, 5000));
+    cr_assert_eq(errno, EPROTONOSUPPORT);
+    SAYS(error, "skep.insecure=1");
+    SAYS(error, "--insecure");
+    cr_assert_null(open_with(sealed, 700, NULL));
+    cr_assert_eq(errno, ETIMEDOUT);
+    SAYS(error, "wants a key");
+
+    setenv("SKEP_INSECURE", "1", 1);
+    char target[32];
+    snprintf(target, sizeof(target), "127.0.0.1:%u", plain);
+    struct skep_options options = {.target = target, .timeout_ms = 3000};
+    skep = skep_open(&options, error, sizeof(error));
+    cr_assert_not_null(skep, "%s", error);
+    skep_close(skep);
+    options.key = KEY;
+    cr_assert_null(skep_open(&options, error, sizeof(error)), "a key is meant to be used");
+    kill(plain_pid, SIGTERM);
+    waitpid(plain_pid, NULL, 0);
+    cr_assert_eq(stop_server(), 0);
+}
+
 /* ---- a server that says what a test tells it ----------------------------------------------- */
 
 struct script {
@@ -473,7 +610,8 @@ struct script {
     uint64_t boot_ids[4]; /* one a hello */
 };
 
-/* Answers hellos with boot ids by turn, and every other request with -ESTALE. */
+/* Answers hellos with boot ids by turn, in plain; it knows of no session, and answers nothing else.
+ */
 static void run_script(void *arg)
 {
     struct script *script = arg;
@@ -489,18 +627,18 @@ static void run_script(void *arg)
         ssize_t n =
             recvfrom(script->fd, datagram, sizeof(datagram), 0, (struct sockaddr *)&from, &len);
 
-        if (n < (ssize_t)sizeof(*header) || header->kind != WIRE_REQUEST)
+        if (n < (ssize_t)sizeof(*header) || header->kind != WIRE_REQUEST ||
+            header->command != SKEP_HELLO)
             continue;
+        struct skep_hello_attr asked;
+        memcpy(&asked, datagram + sizeof(*header) + sizeof(struct marshal_head), sizeof(asked));
+        plan.attr.hello = (struct skep_hello_attr){.session = asked.session ? 0 : 5,
+                                                   .lease_seconds = 15,
+                                                   .boot_id = script->boot_ids[hellos++ % 4]};
         header->kind = WIRE_REPLY;
         header->version = script->version;
-        header->total = 0;
-        header->status = header->command == SKEP_HELLO ? 0 : -ESTALE;
-        if (header->command == SKEP_HELLO) {
-            plan.attr.hello = (struct skep_hello_attr){
-                .session = 5, .lease_seconds = 15, .boot_id = script->boot_ids[hellos++ % 4]};
-            header->total = (uint32_t)marshal_encode_reply(&plan, 0, datagram + sizeof(*header),
-                                                           WIRE_FRAGMENT_SIZE);
-        }
+        header->total = (uint32_t)marshal_encode_reply(&plan, 0, datagram + sizeof(*header),
+                                                       WIRE_FRAGMENT_SIZE);
         sendto(script->fd, datagram, sizeof(*header) + header->total, 0, (struct sockaddr *)&from,
                len);
     }
@@ -514,7 +652,7 @@ Test(libskep, another_wire_version)
 
     script.fd = udp_socket(&port);
     child = in_child(run_script, &script);
-    cr_assert_null(open_at(port, 3000));
+    cr_assert_null(open_with(port, 3000, NULL));
     cr_assert_eq(errno, EPROTONOSUPPORT);
     SAYS(error, "wire version 2");
     end_child(child);
@@ -530,13 +668,13 @@ Test(libskep, a_lease_that_ran_out_is_no_restart)
 
     script.fd = udp_socket(&port);
     child = in_child(run_script, &script);
-    struct skep *skep = open_at(port, 3000);
+    struct skep *skep = open_with(port, 3000, NULL);
     cr_assert_not_null(skep, "%s", error);
     cr_assert_eq(skep_command(skep, SKEP_SYS_INFO, &info, sizeof(info)), -ECONNRESET);
     SAYS(skep_last_error(skep), "heard nothing for 15 s");
     skep_close(skep);
 
-    skep = open_at(port, 3000);
+    skep = open_with(port, 3000, NULL);
     cr_assert_eq(skep_command(skep, SKEP_SYS_INFO, &info, sizeof(info)), -ECONNRESET);
     SAYS(skep_last_error(skep), "restarted");
     skep_close(skep);

@@ -56,6 +56,17 @@ Test(server, goodbye_drops_what_the_session_held)
     cr_assert_eq(stats().sessions, 0);
 }
 
+/* What a hello that asks about the client's session is told: its number, or 0. */
+static uint64_t ask(const struct client *client)
+{
+    struct skep_hello_attr hello = {.wire_version = WIRE_VERSION_PLAIN, .session = client->session};
+    struct client asking = client_at(client->from.port);
+
+    cr_assert_eq(client_command(&asking, SKEP_HELLO, &hello, sizeof(hello)), 0);
+    cr_assert_eq(hello.boot_id, client->boot_id);
+    return hello.session;
+}
+
 Test(server, a_session_ends_with_its_lease)
 {
     struct client client = client_open(1);
@@ -73,9 +84,25 @@ Test(server, a_session_ends_with_its_lease)
     cr_assert_eq(engine().maps, 0);
     cr_assert_eq(engine().sessions, before.sessions - 1);
 
-    /* What comes later is told that the session is gone. */
-    union bpf_attr attr = {.map_type = BPF_MAP_TYPE_ARRAY};
-    cr_assert_eq(client_command(&client, BPF_MAP_CREATE, &attr, sizeof(attr)), -ESTALE);
+    /* What comes later gets no answer; who asks is told that the session is gone. */
+    uint8_t message[8] = {0};
+    client.sequence++;
+    client_send(&client, SKEP_SYS_INFO, message, sizeof(message), 0);
+    cr_assert_eq(nr_sent, 0);
+    cr_assert_eq(ask(&client), 0);
+}
+
+Test(server, who_asks_is_told_whether_the_session_is_known)
+{
+    struct client client = client_open(1), thief = client;
+    struct server_stats before = stats();
+
+    cr_assert_eq(ask(&client), client.session);
+    thief.from.port = 2;
+    cr_assert_eq(ask(&thief), 0, "it belongs to its address");
+    client.session++;
+    cr_assert_eq(ask(&client), 0);
+    cr_assert_eq(stats().sessions, before.sessions);
 }
 
 Test(server, any_valid_datagram_renews_the_lease)
@@ -97,8 +124,9 @@ Test(server, the_table_of_sessions_is_bounded)
         client_open(100 + i);
 
     struct client one_more = client_at(99);
-    struct skep_hello_attr hello = {.wire_version = WIRE_VERSION_PLAIN, .session = 5};
-    cr_assert_eq(client_command(&one_more, SKEP_HELLO, &hello, sizeof(hello)), -EUSERS);
+    struct skep_hello_attr hello;
+    cr_assert_eq(client_hello(&one_more, NULL, &hello), -EAGAIN);
+    cr_assert_eq(client_hello(&one_more, hello.cookie, &hello), -EUSERS);
     cr_assert_eq(stats().sessions_refused, 1);
     now += WIRE_LEASE_SECONDS * SECOND;
     server_tick(server, now);
@@ -274,13 +302,95 @@ Test(server, another_wire_version_is_told_ours)
                                  .command = SKEP_HELLO,
                                  .fragments = 1};
 
-    client.sequence = 1;
     server_receive(server, &client.from, &header, sizeof(header), now);
-    cr_assert_eq(count_sent(&client, WIRE_REPLY), 1);
+    cr_assert_eq(nr_sent, 1);
+    cr_assert_eq(sent[0].header.kind, WIRE_REPLY);
     cr_assert_eq(sent[0].header.status, -EPROTONOSUPPORT);
     cr_assert_eq(sent[0].header.version, WIRE_VERSION_PLAIN);
     cr_assert_eq(stats().datagrams_bad, 1);
     cr_assert_eq(stats().sessions, 0);
+}
+
+/* One whose form is right, but which says another version inside: it is told who it talks to. */
+Test(server, a_hello_of_another_version_is_told_ours)
+{
+    struct client client = client_at(1);
+    struct skep_hello_attr hello = {.wire_version = 9};
+
+    cr_assert_eq(client_command(&client, SKEP_HELLO, &hello, sizeof(hello)), -EPROTONOSUPPORT);
+    cr_assert_eq(hello.wire_version, WIRE_VERSION_PLAIN);
+    cr_assert_str_eq(hello.build, "test build");
+}
+
+/* ---- cookies ------------------------------------------------------------------------------- */
+
+Test(server, a_session_takes_a_cookie)
+{
+    struct client client = client_at(1), other = client_at(2);
+    struct skep_hello_attr hello;
+    uint8_t cookie[16];
+
+    cr_assert_eq(client_hello(&client, NULL, &hello), -EAGAIN);
+    cr_assert_eq(stats().sessions, 0);
+    memcpy(cookie, hello.cookie, sizeof(cookie));
+    cr_assert_eq(client_hello(&other, cookie, &hello), -EAGAIN, "a forged source has no use of it");
+    for (unsigned bit = 0; bit < sizeof(cookie) * 8; bit++) {
+        cookie[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        cr_assert_eq(client_hello(&client, cookie, &hello), -EAGAIN);
+        cookie[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+    cr_assert_eq(stats().sessions, 0);
+    cr_assert_eq(client_hello(&client, cookie, &hello), 0);
+    cr_assert_eq(stats().sessions, 1);
+}
+
+/* A cookie of a client's nonce is no cookie for another of the same address. */
+Test(server, a_cookie_belongs_to_its_nonce)
+{
+    struct client client = client_at(1);
+    struct skep_hello_attr hello;
+
+    cr_assert_eq(client_hello(&client, NULL, &hello), -EAGAIN);
+    hello.wire_version = WIRE_VERSION_PLAIN;
+    hello.client_nonce[31] ^= 1;
+    cr_assert_eq(client_command(&client, SKEP_HELLO, &hello, sizeof(hello)), -EAGAIN);
+}
+
+Test(server, a_cookie_is_good_for_8_to_16_seconds)
+{
+    struct client client = client_at(1);
+    struct skep_hello_attr hello;
+    uint8_t cookie[16];
+
+    now = 8000 * SECOND; /* a slot begins */
+    cr_assert_eq(client_hello(&client, NULL, &hello), -EAGAIN);
+    memcpy(cookie, hello.cookie, sizeof(cookie));
+    now += 16 * SECOND;
+    cr_assert_eq(client_hello(&client, cookie, &hello), -EAGAIN);
+    now -= 1;
+    cr_assert_eq(client_hello(&client, cookie, &hello), 0);
+}
+
+Test(server, hellos_are_limited)
+{
+    struct client client = client_at(1);
+    struct skep_hello_attr hello;
+    unsigned answered = 0;
+
+    for (unsigned i = 0; i < 3000; i++) {
+        struct skep_hello_attr attr = {.wire_version = WIRE_VERSION_PLAIN};
+        struct marshal_plan plan;
+        uint32_t size;
+        uint8_t *message = client_encode(&client, SKEP_HELLO, &attr, sizeof(attr), &plan, &size);
+        client_send(&client, SKEP_HELLO, message, size, 0);
+        free(message);
+        answered += nr_sent;
+        nr_sent = 0;
+    }
+    cr_assert_eq(answered, 1024, "at once");
+    cr_assert_eq(stats().hellos_limited, 3000 - 1024);
+    now += SECOND / 2000;
+    cr_assert_eq(client_hello(&client, NULL, &hello), -EAGAIN, "and 2,000 a second");
 }
 
 Test(server, replies_and_strange_sessions_are_foreign)

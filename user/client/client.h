@@ -15,6 +15,7 @@
 
 #include "ebpf/commands.h"
 #include "user/client/json.h"
+#include "user/lib/skep.h"
 
 /* ---- the command line (args.c, help.c)
  * ------------------------------------------------------------ */
@@ -68,7 +69,7 @@ const char *error_text(long error);
 
 /* ---- the guest (guest.c) ------------------------------------------------------------------ */
 
-int guest_connect(const char *target);
+int guest_connect(const struct skep_options *options);
 void guest_disconnect(void);
 long guest_command(uint32_t cmd, void *attr, uint32_t size);
 bool guest_stopped(void);

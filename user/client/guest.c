@@ -20,7 +20,7 @@ static long remote_command(void *arg, uint32_t cmd, void *attr, uint32_t attr_si
     static bool told;
 
     /* A broken connection gets its sentence once; the verb then says what it could not do. */
-    if ((result == -ETIMEDOUT || result == -ECONNRESET || result == -ESTALE) && !told) {
+    if ((result == -ETIMEDOUT || result == -ECONNRESET) && !told) {
         const char *why = skep_last_error(arg);
 
         if (why && *why)
@@ -30,13 +30,12 @@ static long remote_command(void *arg, uint32_t cmd, void *attr, uint32_t attr_si
     return result;
 }
 
-/* target: "HOST:PORT", or NULL for the default of user/lib/skep.h. -1 after saying why not. */
-int guest_connect(const char *target)
+/* -1 after saying why not. */
+int guest_connect(const struct skep_options *options)
 {
-    struct skep_options options = {.target = target};
-    char why[256] = "";
+    char why[512] = "";
 
-    connection = skep_open(&options, why, sizeof(why));
+    connection = skep_open(options, why, sizeof(why));
     if (!connection) {
         p_err("%s", *why ? why : strerror(errno));
         return -1;

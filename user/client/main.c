@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -26,12 +27,12 @@ static int version(void)
 {
     if (json) {
         jsonw_begin(json, NULL, '{');
-        jsonw_uint(json, "wire_version", WIRE_VERSION_PLAIN);
+        jsonw_uint(json, "wire_version", WIRE_VERSION);
         jsonw_printf(json, "libbpf_version", "\"%u.%u\"", libbpf_major_version(),
                      libbpf_minor_version());
         jsonw_end(json, '}');
     } else {
-        printf("skepctl, wire version %d\nusing libbpf %s\n", WIRE_VERSION_PLAIN,
+        printf("skepctl, wire version %d\nusing libbpf %s\n", WIRE_VERSION,
                libbpf_version_string());
     }
     return 0;
@@ -42,7 +43,8 @@ static bool asks_for_help(const struct args *args)
     return args->left > 0 && strcmp(args->next[0], "help") == 0;
 }
 
-static int with_guest(const char *target, const struct noun *noun, struct args *args)
+static int with_guest(const struct skep_options *options, const struct noun *noun,
+                      struct args *args)
 {
     int result;
 
@@ -50,14 +52,14 @@ static int with_guest(const char *target, const struct noun *noun, struct args *
         help_noun(noun);
         return 0;
     }
-    if (guest_connect(target))
+    if (guest_connect(options))
         return -1;
     result = noun ? select_verb(noun, args) : do_run(args);
     guest_disconnect();
     return result;
 }
 
-static int dispatch(const char *target, struct args *args)
+static int dispatch(const struct skep_options *options, struct args *args)
 {
     if (args->left == 0 || args_match(args, "help"))
         return help(args);
@@ -65,23 +67,44 @@ static int dispatch(const char *target, struct args *args)
         return version();
     for (unsigned i = 0; nouns[i]; i++)
         if (args_match(args, nouns[i]->name))
-            return with_guest(target, nouns[i], args);
+            return with_guest(options, nouns[i], args);
     if (args_match(args, "run"))
-        return with_guest(target, NULL, args);
+        return with_guest(options, NULL, args);
     help_all();
     return -1;
+}
+
+/* Seconds, at most an hour. */
+static int parse_timeout(const char *text, unsigned *ms)
+{
+    char *end;
+    unsigned long seconds = strtoul(text, &end, 10);
+
+    if (*end || seconds == 0 || seconds > 3600) {
+        p_err("'%s' is no timeout: give 1 to 3600 seconds", text);
+        return -1;
+    }
+    *ms = (unsigned)seconds * 1000;
+    return 0;
 }
 
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"json", no_argument, NULL, 'j'},         {"pretty", no_argument, NULL, 'p'},
-        {"bpffs", no_argument, NULL, 'f'},        {"debug", no_argument, NULL, 'd'},
-        {"target", required_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},      {0},
+        {"json", no_argument, NULL, 'j'},
+        {"pretty", no_argument, NULL, 'p'},
+        {"bpffs", no_argument, NULL, 'f'},
+        {"debug", no_argument, NULL, 'd'},
+        {"target", required_argument, NULL, 't'},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},
+        {"key", required_argument, NULL, 'k'},
+        {"insecure", no_argument, NULL, 'i'},
+        {"timeout", required_argument, NULL, 'T'},
+        {0},
     };
     static struct json output;
-    const char *target = NULL;
+    struct skep_options guest = {0};
     bool wants_version = false;
     int option, result;
 
@@ -89,7 +112,7 @@ int main(int argc, char **argv)
     output.out = stdout;
     opterr = 0;
     /* '+': options stand before the noun, so that data may begin with '-'. */
-    while ((option = getopt_long(argc, argv, "+jpfdt:hV", options, NULL)) >= 0) {
+    while ((option = getopt_long(argc, argv, "+jpfdt:k:hV", options, NULL)) >= 0) {
         switch (option) {
         case 'p':
             output.pretty = true;
@@ -105,7 +128,17 @@ int main(int argc, char **argv)
             verifier_logs = true;
             break;
         case 't':
-            target = optarg;
+            guest.target = optarg;
+            break;
+        case 'k':
+            guest.key = optarg;
+            break;
+        case 'i':
+            guest.insecure = 1;
+            break;
+        case 'T':
+            if (parse_timeout(optarg, &guest.timeout_ms))
+                return EXIT_BAD;
             break;
         case 'h':
             help_all();
@@ -123,7 +156,7 @@ int main(int argc, char **argv)
         }
     }
     struct args args = {.left = argc - optind, .next = argv + optind};
-    result = wants_version ? version() : dispatch(target, &args);
+    result = wants_version ? version() : dispatch(&guest, &args);
     if (json)
         printf("\n");
     if (fflush(stdout) != 0 && result == 0) {

@@ -13,6 +13,7 @@ static void info_json(const struct skep_sys_info_attr *info)
     jsonw_begin(json, NULL, '{');
     jsonw_string(json, "version", info->version);
     jsonw_string(json, "hostname", info->hostname);
+    jsonw_bool(json, "sealed", info->sealed);
     jsonw_string(json, "cpu", info->cpu);
     jsonw_string(json, "loader", info->loader);
     jsonw_printf(json, "address", "\"%u.%u.%u.%u\"", info->ip4[0], info->ip4[1], info->ip4[2],
@@ -30,6 +31,8 @@ static void info_json(const struct skep_sys_info_attr *info)
     NUMBER(tx_packets), NUMBER(tx_bytes), NUMBER(tx_dropped);
     NUMBER(xdp_dropped), NUMBER(xdp_tx), NUMBER(xdp_aborted);
     NUMBER(datagrams_bad), NUMBER(requests), NUMBER(replays);
+    NUMBER(datagrams_opened), NUMBER(datagrams_unopened), NUMBER(datagrams_replayed);
+    NUMBER(hellos_limited);
 #undef NUMBER
     jsonw_end(json, '}');
 }
@@ -66,6 +69,10 @@ static void info_plain(const struct skep_sys_info_attr *info)
            info->xdp_dropped, info->xdp_tx, info->xdp_aborted);
     printf("\trequests %" PRIu64 "  replays %" PRIu64 "  bad datagrams %" PRIu64 "\n",
            info->requests, info->replays, info->datagrams_bad);
+    printf("\t%s  opened %" PRIu64 "  not opened %" PRIu64 "  replayed %" PRIu64
+           "  hellos limited %" PRIu64 "\n",
+           info->sealed ? "sealed" : "in plain", info->datagrams_opened, info->datagrams_unopened,
+           info->datagrams_replayed, info->hellos_limited);
 }
 
 static int do_info(struct args *args)

@@ -1,12 +1,11 @@
 /*
- * The client library's face (user/lib/skep.h): hello and goodbye, and one command from its
+ * The client library's face (user/lib/skep.h): opening and closing, and one command from its
  * attributes to its result. The bytes are laid out by ebpf/marshal.c, carried by skep_exchange.c.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "ebpf/marshal.h"
 #include "user/lib/skep.h"
@@ -182,32 +181,6 @@ const char *skep_last_error(const struct skep *skep)
 
 /* ---- a session ----------------------------------------------------------------------------- */
 
-/* Makes a session: 0 and what the other side said of itself, or a negative errno and a sentence. */
-int skep_say_hello(struct skep *skep, unsigned timeout_ms, struct skep_hello_attr *hello)
-{
-    struct marshal_plan plan;
-    long result = 0;
-
-    *hello = (struct skep_hello_attr){.wire_version = WIRE_VERSION_PLAIN};
-    if (getrandom(&hello->session, sizeof(hello->session), 0) != sizeof(hello->session))
-        return skep_fail(skep, -errno, "no random numbers: %s", strerror(errno));
-    int err = marshal_plan(SKEP_HELLO, hello, sizeof(*hello), &no_ops, &plan);
-    if (!err)
-        err = send_plan(skep, &plan, hello, timeout_ms, &result);
-    if (err)
-        return err;
-    if (result == -EUSERS)
-        return skep_fail(skep, -EUSERS,
-                         "%s serves %u clients already: end one, or wait %u s for a lease to run "
-                         "out",
-                         skep->target, WIRE_SESSIONS_MAX, WIRE_LEASE_SECONDS);
-    if (result < 0)
-        return skep_fail(skep, (int)result, "%s refuses a session: %s", skep->target,
-                         strerror((int)-result));
-    skep->session = hello->session;
-    return 0;
-}
-
 /* Says hello to the target's addresses in turn: a name may stand for one that nobody listens on
  * (localhost for ::1). */
 static int connect_target(struct skep *skep)
@@ -221,7 +194,6 @@ static int connect_target(struct skep *skep)
             skep->channel->ops->close(skep->channel);
         skep->channel = channel_udp_open(skep->target, &next, skep->error, sizeof(skep->error));
         err = skep->channel ? 0 : -errno;
-        skep->sequence = 0;
         if (!err)
             err = skep_say_hello(skep, skep->timeout_ms, &hello);
     } while (err && err != -EPROTONOSUPPORT && next != 0);
@@ -237,7 +209,23 @@ static void destroy(struct skep *skep)
     pthread_mutex_destroy(&skep->lock);
     free(skep->known);
     free(skep->target);
+    crypto_wipe(skep, sizeof(*skep));
     free(skep);
+}
+
+/* Decides whether the connection is sealed, and with which key. 0, or a negative errno and a
+ * sentence. */
+static int choose_key(struct skep *skep, const struct skep_options *options)
+{
+    const char *environment = getenv("SKEP_INSECURE");
+
+    if (options->insecure && options->key)
+        return skep_fail(skep, -EINVAL, "a key and an insecure connection exclude each other");
+    skep->insecure =
+        options->insecure || (!options->key && environment && strcmp(environment, "1") == 0);
+    if (skep->insecure)
+        return 0;
+    return skep_key_find(options->key, &skep->key, skep->error, sizeof(skep->error));
 }
 
 /* See user/lib/skep.h. */
@@ -258,7 +246,9 @@ struct skep *skep_open(const struct skep_options *options, char *err, size_t err
         errno = ENOMEM;
         return NULL;
     }
-    int error = connect_target(skep);
+    int error = choose_key(skep, options);
+    if (!error)
+        error = connect_target(skep);
     if (error) {
         snprintf(err, err_size, "%s", skep->error);
         destroy(skep);
@@ -294,6 +284,6 @@ void skep_keep_alive(struct skep *skep)
 
     pthread_mutex_lock(&skep->lock);
     if (!skep->lost)
-        skep->channel->ops->send(skep->channel, &ack, sizeof(ack));
+        skep_send_datagram(skep, &ack, sizeof(ack));
     pthread_mutex_unlock(&skep->lock);
 }

@@ -13,6 +13,10 @@ struct skep;
 struct skep_options {
     const char *target;  /* "HOST:PORT", "[V6]:PORT"; NULL: $SKEP_TARGET, else 127.0.0.1:9970 */
     unsigned timeout_ms; /* for one command; 0: 10,000 */
+    const char *key;     /* of the guest: 64 hexadecimal digits, or a file with these or 32 bytes;
+                            NULL: $SKEP_KEY, else the file skep.key beside the program */
+    int insecure;        /* 1: in plain, without a key, to a guest that was started so; 0: only when
+                            $SKEP_INSECURE is 1 and no key is given here */
 };
 
 /* Says hello. On failure NULL, errno set, and a sentence in err (what failed, why, what to do).

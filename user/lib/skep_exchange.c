@@ -13,17 +13,24 @@
 
 #define MS 1000000ull
 /* An acknowledged request is sent again when nothing of its reply came for so long: the other side
- * may have given the reply up, or restarted. It also keeps the lease. */
+ * may have given the reply up. It also keeps the lease. */
 #define PROBE_NS (1000 * MS)
+/* When nothing at all came for so long, the other side is asked whether it still knows our session:
+ * to a restarted one, a request is no more than noise. */
+#define ASK_FIRST_NS (1000 * MS)
+#define ASK_LATER_NS (2000 * MS) /* behind what came before: once the request was sent again */
+/* How long an answer that opens is waited for when one that does not said "in plain". */
+#define PLAIN_NS (1000 * MS)
 
 /* One exchange while it lasts. */
 struct exchange {
     struct skep *skep;
     struct channel_tx tx;
     struct skep_reply *reply;
+    uint32_t sequence;
     bool answered; /* the first fragment of the reply is there */
     bool complete;
-    uint64_t deadline_ns, probe_ns;
+    uint64_t deadline_ns, probe_ns, ask_ns;
 };
 
 static uint64_t now_ns(void)
@@ -75,40 +82,34 @@ static int fail_refused(struct skep *skep)
                      "nothing listens on UDP %s any more: the machine has stopped", skep->target);
 }
 
+static int fail_hello_timeout(struct skep *skep, double seconds)
+{
+    if (skep->heard_plain)
+        return skep_fail(skep, -EPROTONOSUPPORT,
+                         "the guest at %s speaks in plain (it was started with skep.insecure=1): "
+                         "give --insecure if that is meant",
+                         skep->target);
+    if (skep->insecure)
+        return skep_fail(skep, -ETIMEDOUT,
+                         "no answer from UDP %s within %g s: the guest may still be booting, no "
+                         "Skep listens there, or it is sealed and wants a key and no --insecure",
+                         skep->target, seconds);
+    return skep_fail(skep, -ETIMEDOUT,
+                     "no answer from UDP %s within %g s: the guest may still be booting, no Skep "
+                     "listens there, or the key (%s) is not the guest's",
+                     skep->target, seconds, skep->key.from);
+}
+
 static int fail_timeout(struct skep *skep, unsigned timeout_ms)
 {
     double seconds = timeout_ms / 1000.0;
 
     if (skep->session == 0)
-        return skep_fail(skep, -ETIMEDOUT,
-                         "no answer from UDP %s within %g s: the guest may still be booting, or "
-                         "no Skep listens there",
-                         skep->target, seconds);
+        return fail_hello_timeout(skep, seconds);
     return skep_fail(skep, -ETIMEDOUT,
                      "no answer from %s within %g s: the guest is busy, has stopped, or cannot be "
                      "reached",
                      skep->target, seconds);
-}
-
-/* The other side does not know our session: because it restarted, or because it had not heard of
- * us for a lease's time? A new hello tells; the session that it makes is left to its lease. */
-static int fail_lost(struct skep *skep)
-{
-    struct skep_hello_attr hello;
-    uint64_t boot_id = skep->boot_id;
-
-    skep->session = 0;
-    skep->sequence = 0;
-    skep->lost = true;
-    if (skep_say_hello(skep, 1000, &hello) == 0 && hello.boot_id == boot_id)
-        return skep_fail(skep, -ECONNRESET,
-                         "the session with %s has ended because the guest heard nothing for %u s: "
-                         "what it held is released, run the command again",
-                         skep->target, hello.lease_seconds);
-    return skep_fail(skep, -ECONNRESET,
-                     "the guest at %s has restarted: what was loaded there is gone, run the "
-                     "command again",
-                     skep->target);
 }
 
 /* ---- datagrams ----------------------------------------------------------------------------- */
@@ -121,13 +122,11 @@ static void acknowledge(struct exchange *x, const struct wire_header *fragment)
     if (fragment->session == 0 || fragment->command == SKEP_GOODBYE)
         return;
     channel_make_ack(fragment, &ack);
-    x->skep->channel->ops->send(x->skep->channel, &ack, sizeof(ack));
+    skep_send_datagram(x->skep, &ack, sizeof(ack));
 }
 
 static int take_reply(struct exchange *x, const struct wire_header *header, const void *payload)
 {
-    if (header->total == 0 && header->status == -ESTALE)
-        return -ESTALE;
     if (header->total > WIRE_REPLY_MAX)
         return 0;
     if (!x->answered) {
@@ -147,71 +146,101 @@ static int take_reply(struct exchange *x, const struct wire_header *header, cons
     return 0;
 }
 
+/* Another wire version, in plain: with a seal, nothing of the kind ever opens. */
+static int fail_version(struct skep *skep, const struct wire_header *header)
+{
+    return skep_fail(skep, -EPROTONOSUPPORT,
+                     "%s speaks wire version %u in plain, this client version %u: use the skepctl "
+                     "that was built with the guest",
+                     skep->target, header->version, WIRE_VERSION_PLAIN);
+}
+
 /* 0 for everything that is taken or ignored. */
 static int take_datagram(struct exchange *x, const uint8_t *datagram, size_t len)
 {
     struct skep *skep = x->skep;
+    const uint8_t *payload = datagram + sizeof(struct wire_header);
     struct wire_header header;
     int err = channel_parse(datagram, len, &header);
 
-    if (err == -EPROTONOSUPPORT && header.kind == WIRE_REPLY && header.sequence == skep->sequence)
-        return skep_fail(skep, -EPROTONOSUPPORT,
-                         "%s speaks wire version %u, this client version %u: use the skepctl that "
-                         "was built with the guest",
-                         skep->target, header.version, WIRE_VERSION_PLAIN);
-    if (err || header.session != skep->session)
+    if (err == -EPROTONOSUPPORT && header.kind == WIRE_REPLY && header.sequence == x->sequence)
+        return fail_version(skep, &header);
+    if (err)
         return 0;
-    if (header.sequence != skep->sequence) {
+    if (header.session != skep->session) {
+        if (header.session == 0 && header.kind == WIRE_REPLY &&
+            header.sequence == skep->hello_sequence)
+            return skep_take_answer(skep, &header, payload);
+        return 0;
+    }
+    x->ask_ns = now_ns() + ASK_LATER_NS;
+    if (header.sequence != x->sequence) {
         if (header.kind == WIRE_REPLY) /* of a command before: its acknowledgement was lost */
             acknowledge(x, &header);
         return 0;
     }
-    if (header.kind == WIRE_ACK)
+    if (header.kind == WIRE_REPLY)
+        return take_reply(x, &header, payload);
+    if (header.kind == WIRE_ACK) {
         channel_tx_ack(&x->tx, &skep->rtt, header.fragment, now_ns());
-    else if (header.kind == WIRE_REPLY)
-        return take_reply(x, &header, datagram + sizeof(header));
+        /* That a goodbye has come is all that its reply would say. */
+        x->complete |= header.command == SKEP_GOODBYE && !x->tx.active;
+    }
     return 0;
 }
 
 /* Takes everything that has arrived. */
 static int receive_all(struct exchange *x)
 {
-    struct channel *channel = x->skep->channel;
-    uint8_t datagram[WIRE_DATAGRAM_MAX + 1]; /* one more: a longer datagram is seen as such */
+    struct skep *skep = x->skep;
+    uint8_t datagram[WIRE_DATAGRAM_MAX];
+    bool heard_plain = skep->heard_plain;
     int err = 0;
 
     while (!err && !x->complete) {
-        long len = channel->ops->receive(channel, datagram, sizeof(datagram));
+        long len = skep_receive_datagram(skep, datagram);
         if (len == -EAGAIN)
             break;
         if (len == -EINTR)
             continue;
         if (len < 0)
             return (int)len;
-        err = take_datagram(x, datagram, (size_t)len);
+        if (len > 0)
+            err = take_datagram(x, datagram, (size_t)len);
     }
+    if (skep->heard_plain != heard_plain && now_ns() + PLAIN_NS < x->deadline_ns)
+        x->deadline_ns = now_ns() + PLAIN_NS;
     return err;
 }
 
-/* Sends what is due. A full socket buffer is a lost datagram: the timer sends it again. */
+/* Whether an error of sending means that nothing can be sent. A full socket buffer is a lost
+ * datagram: the timer sends it again. */
+static bool is_fatal(int err)
+{
+    return err && err != -EAGAIN && err != -ENOBUFS && err != -EINTR;
+}
+
+/* Sends what is due. */
 static int send_due(struct exchange *x, uint64_t now)
 {
-    struct channel *channel = x->skep->channel;
     uint8_t datagram[WIRE_DATAGRAM_MAX];
     size_t len;
+    int err = 0;
 
-    while ((len = channel_tx_next(&x->tx, &x->skep->rtt, now, datagram)) > 0) {
-        int err = channel->ops->send(channel, datagram, len);
-        if (err && err != -EAGAIN && err != -ENOBUFS && err != -EINTR)
-            return err;
+    while (!is_fatal(err) && (len = channel_tx_next(&x->tx, &x->skep->rtt, now, datagram)) > 0) {
+        err = skep_send_datagram(x->skep, datagram, len);
         x->probe_ns = now + PROBE_NS;
     }
-    if (!x->tx.active && now >= x->probe_ns) {
+    if (!is_fatal(err) && !x->tx.active && now >= x->probe_ns) {
         len = channel_tx_fragment(&x->tx, 0, datagram);
+        err = skep_send_datagram(x->skep, datagram, len);
         x->probe_ns = now + PROBE_NS;
-        return channel->ops->send(channel, datagram, len);
     }
-    return 0;
+    if (!is_fatal(err) && x->skep->session && now >= x->ask_ns) {
+        err = skep_ask(x->skep);
+        x->ask_ns = now + ASK_FIRST_NS;
+    }
+    return is_fatal(err) ? err : 0;
 }
 
 static int wait_ms(const struct exchange *x, uint64_t now)
@@ -220,6 +249,8 @@ static int wait_ms(const struct exchange *x, uint64_t now)
 
     if (!x->tx.active && x->probe_ns < until)
         until = x->probe_ns;
+    if (x->skep->session && x->ask_ns < until)
+        until = x->ask_ns;
     if (x->deadline_ns < until)
         until = x->deadline_ns;
     return until <= now ? 0 : (int)((until - now + MS - 1) / MS);
@@ -242,8 +273,7 @@ static int run_exchange(struct exchange *x, unsigned timeout_ms)
             break;
         case -ECONNREFUSED:
             return fail_refused(x->skep);
-        case -ESTALE:
-            return fail_lost(x->skep);
+        case -ECONNRESET:
         case -EPROTONOSUPPORT:
         case -ENOMEM:
             return err;
@@ -261,15 +291,17 @@ int skep_exchange(struct skep *skep, uint32_t command, const void *message, uint
                   unsigned timeout_ms, struct skep_reply *reply)
 {
     struct exchange x = {.skep = skep, .reply = reply};
+    x.sequence = skep->session ? ++skep->sequence : ++skep->hello_sequence;
     struct wire_header header = {.kind = WIRE_REQUEST,
                                  .session = skep->session,
-                                 .sequence = ++skep->sequence,
+                                 .sequence = x.sequence,
                                  .command = command,
                                  .total = size};
 
     *reply = (struct skep_reply){0};
     channel_tx_start(&x.tx, &header, message);
     x.deadline_ns = now_ns() + timeout_ms * MS;
+    x.ask_ns = now_ns() + ASK_FIRST_NS;
     int err = run_exchange(&x, timeout_ms);
     if (err)
         skep_reply_free(reply);

@@ -25,7 +25,7 @@ static const struct {
     {"bench", bench_main, "OBJ [-s PROG]", "time a program in each engine"},
     {"plugin", plugin_main, "[MEMORY]",
      "program as hex on standard input, memory as hex; prints r0 in hex"},
-    {"serve", serve_main, "[--port N]", "serve the guest's commands on 127.0.0.1"},
+    {"serve", serve_main, "[--port N] [--key FILE | --insecure]", "serve the guest's commands on 127.0.0.1"},
 };
 
 #define NR_VERBS (sizeof(verbs) / sizeof(verbs[0]))

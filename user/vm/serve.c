@@ -1,5 +1,5 @@
 /*
- * `skep-vm serve [--port N]`: the guest's command server, engine, tracepoints and kernel log in a
+ * `skep-vm serve`: the guest's command server, engine, tracepoints and kernel log in a
  * host process, reached over a UDP socket on 127.0.0.1. So clients and the server are tested
  * without booting. What a process has not (devices, threads, power) is left out: nothing happens
  * by itself, but programs load, run by PROG_TEST_RUN, and maps live.
@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,15 +23,17 @@
 #include "kernel/heap.h"
 #include "kernel/page.h"
 #include "kernel/printk.h"
+#include "kernel/random.h"
 #include "kernel/timer.h"
 #include "kernel/trace_pipe.h"
 #include "kernel/tracepoint.h"
 #include "net/server.h"
+#include "user/lib/skep_key.h"
 #include "user/vm/serve.h"
 
 #define MEMORY_SIZE (256u << 20) /* as a guest's by default; reserved, not touched */
 #define BURST       64u          /* datagrams between two looks at the clock, as in the guest */
-#define VERSION     "Skep 0.1 (skep-vm)"
+#define VERSION     WIRE_BUILD " (skep-vm)"
 
 static int socket_fd;
 static volatile sig_atomic_t stopped;
@@ -181,20 +184,54 @@ static void serve(struct server *server)
     }
 }
 
-static int parse_port(int argc, char **argv, uint16_t *port)
-{
-    char *end = "";
-    unsigned long number = WIRE_PORT;
+struct arguments {
+    uint16_t port;
+    const char *key;
+    bool insecure;
+};
 
-    if (argc == 3 && strcmp(argv[1], "--port") == 0)
-        number = strtoul(argv[2], &end, 10);
-    else if (argc != 1)
-        end = "?";
-    if (*end || number > 65535) {
-        fprintf(stderr, "usage: skep-vm serve [--port N]   (0: a free one, which is printed)\n");
+static int parse(int argc, char **argv, struct arguments *out)
+{
+    *out = (struct arguments){.port = WIRE_PORT};
+    for (int i = 1; i < argc; i++) {
+        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
+        char *end = "?";
+
+        if (strcmp(argv[i], "--insecure") == 0) {
+            out->insecure = true;
+        } else if (strcmp(argv[i], "--key") == 0 && value) {
+            out->key = value;
+            i++;
+        } else {
+            unsigned long number = 0;
+            if (strcmp(argv[i], "--port") == 0 && value)
+                number = strtoul(value, &end, 10);
+            if (*end || number > 65535)
+                return -1;
+            out->port = (uint16_t)number;
+            i++;
+        }
+    }
+    return out->insecure && out->key ? -1 : 0;
+}
+
+/* The key to seal with: found where clients look for it, else made and said, as the guest does. 0,
+ * or -1 after saying why not. */
+static int find_key(const struct arguments *arguments, struct skep_key *key)
+{
+    char why[400];
+    int err = skep_key_find(arguments->key, key, why, sizeof(why));
+
+    if (err == -ENOKEY) {
+        random_bytes(key->bytes, sizeof(key->bytes));
+        fprintf(stderr, "skep-vm: serve: no key given, made one: ");
+        for (size_t i = 0; i < sizeof(key->bytes); i++)
+            fprintf(stderr, "%02x", key->bytes[i]);
+        fprintf(stderr, "; give it to skepctl with --key\n");
+    } else if (err) {
+        fprintf(stderr, "skep-vm: serve: %s\n", why);
         return -1;
     }
-    *port = (uint16_t)number;
     return 0;
 }
 
@@ -202,20 +239,28 @@ static int parse_port(int argc, char **argv, uint16_t *port)
 int serve_main(int argc, char **argv)
 {
     struct sigaction action = {.sa_handler = on_signal};
-    uint16_t port;
+    struct arguments arguments;
+    struct skep_key key;
 
-    if (parse_port(argc, argv, &port) < 0)
+    if (parse(argc, argv, &arguments) < 0) {
+        fprintf(stderr, "usage: skep-vm serve [--port N] [--key FILE | --insecure]   (port 0: a "
+                        "free one, which is printed)\n");
         return 2;
+    }
+    if (!arguments.insecure && find_key(&arguments, &key) < 0)
+        return 1;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     if (kernel_init() < 0)
         return 1;
-    struct server *server = server_create(&udp_link, &machine);
+    struct server *server =
+        server_create(&udp_link, &machine, arguments.insecure ? NULL : key.bytes);
+    crypto_wipe(&key, sizeof(key));
     if (!server) {
         fprintf(stderr, "skep-vm: serve: out of memory\n");
         return 1;
     }
-    int status = open_socket(port) < 0;
+    int status = open_socket(arguments.port) < 0;
     if (!status)
         serve(server);
     server_destroy(server);

@@ -16,7 +16,7 @@ def main():
     with guest.Guest(boot="pvh", limit=300) as machine:
         machine.wait_ready()
         return subprocess.run([program, f"127.0.0.1:{machine.port}"], timeout=280,
-                              check=False).returncode
+                              env=dict(os.environ, SKEP_KEY=machine.key), check=False).returncode
 
 
 if __name__ == "__main__":
