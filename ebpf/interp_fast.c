@@ -95,7 +95,7 @@ uint64_t ebpf_fast_run(struct ebpf_run *run, const struct ebpf_lowered *lowered,
 #include "ebpf/opcodes.def"
         LABEL(LOW_NOP) LABEL(LOW_LEA64) LABEL(LOW_LEA32) LABEL(LOW_ROL64) LABEL(LOW_ROL32)
             LABEL(LOW_MUL64) LABEL(LOW_MUL32) LABEL(LOW_LDX_BE16) LABEL(LOW_LDX_BE32)
-                LABEL(LOW_LDX_BE64) LABEL(LOW_SWITCH) LABEL(LOW_ARRAY_LOOKUP)
+                LABEL(LOW_LDX_BE64) LABEL(LOW_SWITCH) LABEL(LOW_ARRAY_LOOKUP) LABEL(LOW_ARRAY_INDEX)
                     LABEL(LOW_ARRAY_ELEMENT) LABEL(LOW_RING_RESERVE) LABEL(LOW_RING_COMMIT)
                         LABEL(LOW_CALL_DIRECT) LABEL(LOW_CALL_BACK) LABEL(LOW_LD_FUNCTION)};
     struct fast_frame frames[ISA_FRAMES_MAX], *frame = frames;
@@ -222,6 +222,9 @@ L_LOW_SWITCH:
     GOTO(switch_target(&lowered->switches[i->imm], r[i->dst]));
 L_LOW_ARRAY_LOOKUP:
     r[0] = element(&lowered->lookups[i->imm], AT(uint32_t, r[i->src] + (uint64_t)(int64_t)i->off));
+    NEXT();
+L_LOW_ARRAY_INDEX:
+    r[0] = element(&lowered->lookups[i->imm], (uint32_t)r[i->src]);
     NEXT();
 L_LOW_ARRAY_ELEMENT:
     r[0] = element(&lowered->lookups[i->imm], lowered->lookups[i->imm].key);

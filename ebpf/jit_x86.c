@@ -80,6 +80,7 @@ static void emit_other(struct jit *j, const struct ebpf_decoded *i)
         jit_emit_switch(j, i);
         break;
     case LOW_ARRAY_LOOKUP:
+    case LOW_ARRAY_INDEX:
     case LOW_ARRAY_ELEMENT:
         jit_emit_lookup(j, i);
         break;

@@ -29,8 +29,8 @@ static bool null_check_follows(const struct jit *j, const struct ebpf_decoded *n
            next->op == OP_JEQ64_K && next->dst == 0 && next->imm == 0;
 }
 
-/* LOW_ARRAY_LOOKUP, LOW_ARRAY_ELEMENT. An index out of bounds goes where the test of the result for
- * NULL would. */
+/* LOW_ARRAY_LOOKUP, LOW_ARRAY_INDEX, LOW_ARRAY_ELEMENT. An index out of bounds goes where the test
+ * of the result for NULL would. */
 void jit_emit_lookup(struct jit *j, const struct ebpf_decoded *i)
 {
     const struct low_lookup *l = &j->low->lookups[i->imm];
@@ -40,7 +40,10 @@ void jit_emit_lookup(struct jit *j, const struct ebpf_decoded *i)
         jit_mov_imm(j, RAX, l->key < l->nr ? (uintptr_t)l->data + (uint64_t)l->key * l->stride : 0);
         return;
     }
-    op_rm(j, false, 0x8b, R10, mem_at(home(i->src), i->off));
+    if (i->op == LOW_ARRAY_INDEX)
+        mov_rr(j, false, R10, home(i->src));
+    else
+        op_rm(j, false, 0x8b, R10, mem_at(home(i->src), i->off));
     if (!l->in_bounds) {
         alu_rr(j, false, X86_XOR, RAX, RAX);
         alu_ri(j, false, X86_CMP, R10, (int32_t)l->nr);

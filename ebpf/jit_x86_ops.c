@@ -93,6 +93,7 @@ const struct jit_op jit_ops[NR_LOW_OPS] = {
     [LOW_LDX_BE64] = {KIND_OTHER, 0, 64, 0},
     [LOW_SWITCH] = {KIND_OTHER, 0, 0, 0},
     [LOW_ARRAY_LOOKUP] = {KIND_OTHER, 0, 0, 0},
+    [LOW_ARRAY_INDEX] = {KIND_OTHER, 0, 0, 0},
     [LOW_ARRAY_ELEMENT] = {KIND_OTHER, 0, 0, 0},
     [LOW_RING_RESERVE] = {KIND_OTHER, 0, 0, 0},
     [LOW_RING_COMMIT] = {KIND_OTHER, 0, 0, 0},

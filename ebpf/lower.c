@@ -71,10 +71,12 @@ static void keep_begins(struct low_function *f, uint16_t read)
     f->nr_begins = kept;
 }
 
-/* What a function needs of a frame. Where its frame pointer goes to a register, anything on its
- * stack may be used. */
+/* What a function needs of a frame. Where its frame pointer goes to a register, what that reaches
+ * may be used. */
 static void describe(struct lowering *l, struct low_function *f)
 {
+    uint64_t slots = l->proof->shared_stack;
+    uint16_t shared = (uint16_t)(slots ? 8 * (64 - __builtin_clzll(slots)) : 0);
     uint16_t read = 0;
     bool escapes = false;
 
@@ -96,8 +98,8 @@ static void describe(struct lowering *l, struct low_function *f)
         else
             escapes = true;
     }
-    if (escapes)
-        f->stack = ISA_STACK_SIZE;
+    if (escapes && shared > f->stack)
+        f->stack = shared;
     keep_begins(f, read);
     f->zero_stack = f->stack && l->proof->reads_unwritten_stack;
 }

@@ -41,6 +41,7 @@ enum low_op {
     LOW_LDX_BE64,
     LOW_SWITCH,        /* go to tables[imm] by dst */
     LOW_ARRAY_LOOKUP,  /* r0 = element of lookups[imm], index at src + off */
+    LOW_ARRAY_INDEX,   /* likewise, index in the lower half of src */
     LOW_ARRAY_ELEMENT, /* likewise, index constant */
     LOW_RING_RESERVE,  /* r0 = record of off bytes in the struct ebpf_ringbuf at imm */
     LOW_RING_COMMIT,   /* record src is complete; imm 1: discarded. Wakes nobody */

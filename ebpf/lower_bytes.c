@@ -65,6 +65,17 @@ static bool load_slot(struct values *v, struct ebpf_decoded *i)
     return true;
 }
 
+/* A register whose lower half is what the four bytes at r10 + off hold, or NO_REG. */
+unsigned values_on_stack(struct values *v, int32_t off)
+{
+    const struct stack_value *slot = slot_at(v, ISA_FP, off);
+
+    for (unsigned reg = 0; slot && slot->known && slot->size >= 4 && reg < LOW_REGISTERS; reg++)
+        if (v->reg[reg].low_number == slot->value.low_number)
+            return reg;
+    return NO_REG;
+}
+
 /* A plain load, after its address has been folded. */
 void values_load(struct values *v, struct ebpf_decoded *i)
 {

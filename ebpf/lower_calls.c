@@ -70,6 +70,7 @@ static int look_up(struct values *v, struct ebpf_decoded *i)
     struct ebpf_map *map = map_of(v);
     struct low_lookup lookup = {.key = proof->key};
     bool key_known = sum_holds(v, key) && !key->narrow && key->index == LOW_NO_INDEX;
+    unsigned index = key_known && key->base == ISA_FP ? values_on_stack(v, key->disp) : NO_REG;
     int err;
 
     if (map && map->ops->direct_lookup)
@@ -91,6 +92,9 @@ static int look_up(struct values *v, struct ebpf_decoded *i)
         .off = key_known ? key->disp : 0,
         .imm = v->l->low->nr_lookups - 1,
     };
+    if (!proof->key_constant && index != NO_REG)
+        *i = (struct ebpf_decoded){
+            .op = LOW_ARRAY_INDEX, .src = (uint8_t)index, .imm = v->l->low->nr_lookups - 1};
     if (lookup.in_bounds)
         drop_null_check(v, i + 1);
     return 0;

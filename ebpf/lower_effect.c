@@ -83,6 +83,7 @@ const struct low_shape low_shapes[NR_LOW_OPS] = {
     [LOW_SWITCH] = FLOW(LOW_DST, 0, 0, 0, false, LOW_FLOW_ENDS | LOW_FLOW_TABLE),
     /* As the call it stands for, but for its arguments. */
     [LOW_ARRAY_LOOKUP] = ROW(LOW_SRC, 0, 0, LOW_CLOBBERED, false),
+    [LOW_ARRAY_INDEX] = ROW(LOW_SRC, 0, 0, LOW_CLOBBERED, false),
     [LOW_ARRAY_ELEMENT] = ROW(0, 0, 0, LOW_CLOBBERED, false),
     [LOW_RING_RESERVE] = ROW(0, 0, 0, LOW_CLOBBERED, false),
     [LOW_RING_COMMIT] = ROW(LOW_SRC, 0, 0, LOW_CLOBBERED, false),

@@ -1,6 +1,7 @@
 /*
- * Rotates: BPF has none, so compilers write a << n | a >> (width - n), with one half in place when
- * a is not needed any more.
+ * Shifts and rotates. A count needs no mask for what the machine masks itself. Rotates: BPF has
+ * none, so compilers write a << n | a >> (width - n), with one half in place when a is not needed
+ * any more.
  */
 #include "ebpf/lower_values.h"
 
@@ -25,6 +26,29 @@ void values_shift(struct values *v, struct ebpf_decoded *i)
     };
     if (left)
         after->bytes = values_shift_bytes(v, &before.bytes, amount, width);
+}
+
+/* The count of the shift is masked by the machine as the instruction at a slot does. */
+static bool masks_count(const struct values *v, const struct ebpf_decoded *i, uint32_t slot)
+{
+    const struct ebpf_decoded *mask = &v->l->code[slot];
+    uint64_t all = low_form(i->op) == FORM_64_X ? 63 : 31;
+
+    return (mask->op == OP_AND64_K || mask->op == OP_AND32_K) && mask->dst == i->src &&
+           (mask->imm & all) == all;
+}
+
+/* A shift by a register: its count's mask goes, if it is there for nothing else. */
+void values_shift_by(struct values *v, struct ebpf_decoded *i)
+{
+    uint32_t mask = v->reg[i->src].mask;
+
+    if (mask && i->dst != i->src && masks_count(v, i, mask - 1) && droppable(v, mask - 1, i->src) &&
+        !live_after(v, i->src)) {
+        low_drop(&v->l->code[mask - 1]);
+        values_redefine(v, i->src);
+    }
+    values_redefine(v, i->dst);
 }
 
 /* A register that still holds the value which was shifted, or NO_REG. */

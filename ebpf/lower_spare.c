@@ -147,10 +147,11 @@ static void note_constant(struct spare *s, const struct ebpf_decoded *i, uint32_
     c->weight += weight_at(s, slot);
 }
 
-/* Fills in the candidates. */
-static void look_at(struct spare *s)
+/* Fills in the candidates. The registers that the function uses, a bit each. */
+static uint16_t look_at(struct spare *s)
 {
     uint64_t shared = s->l->proof->shared_stack;
+    uint16_t used = 1; /* r0 */
 
     __builtin_memset(s->slots, 0, sizeof(s->slots));
     __builtin_memset(s->constants, 0, sizeof(s->constants));
@@ -159,23 +160,13 @@ static void look_at(struct spare *s)
         s->slots[n].size = shared >> n & 1 ? BAD : 0;
     for (uint32_t slot = s->f->first; slot < s->f->end; slot++) {
         const struct ebpf_decoded *i = &s->l->code[slot];
+        struct low_effect e = low_effect(i);
 
-        if (base_of(i) == (int)ISA_FP)
+        used |= e.reads | e.writes;
+        if ((e.reads >> ISA_FP & 1) && base_of(i) == (int)ISA_FP)
             note_stack(s, i, slot);
         else if (i->op == OP_LD_IMM64)
             note_constant(s, i, slot);
-    }
-}
-
-/* The registers that the function uses, a bit each. */
-static uint16_t used_registers(const struct spare *s)
-{
-    uint16_t used = 1; /* r0 */
-
-    for (uint32_t slot = s->f->first; slot < s->f->end; slot++) {
-        struct low_effect e = low_effect(&s->l->code[slot]);
-
-        used |= e.reads | e.writes;
     }
     return used;
 }
@@ -204,10 +195,9 @@ static void begin_with(struct low_function *f, uint8_t reg, uint64_t value, bool
 }
 
 /* True: something moves. */
-static bool choose(struct spare *s)
+static bool choose(struct spare *s, uint16_t used)
 {
     static const uint8_t order[] = {5, 4, 3, 2, 1, 6, 7, 8, 9, LOW_SPARE};
-    uint16_t used = heaviest(s) ? used_registers(s) : 0;
     bool any = false;
 
     for (unsigned n = 0; n < sizeof(order); n++) {
@@ -284,8 +274,7 @@ int low_spare(struct lowering *l)
     err = measure_loops(s);
     for (uint32_t n = 0; n < l->low->nr_functions && !err; n++) {
         s->f = &l->low->functions[n];
-        look_at(s);
-        if (choose(s))
+        if (choose(s, look_at(s)))
             rewrite(s);
     }
     port_free(s->depth);

@@ -19,6 +19,7 @@ void values_redefine(struct values *v, unsigned reg)
     value->sum.base = NO_REG;
     value->shifted.kind = SHIFT_NONE;
     value->bytes.n = 0;
+    value->mask = 0;
     value->constant = false;
 }
 
@@ -100,6 +101,19 @@ static void alu(struct values *v, struct ebpf_decoded *i)
     case OP_RSH64_K:
     case OP_RSH32_K:
         values_shift(v, i);
+        break;
+    case OP_AND64_K:
+    case OP_AND32_K:
+        values_redefine(v, i->dst);
+        v->reg[i->dst].mask = v->slot + 1;
+        break;
+    case OP_LSH64_X:
+    case OP_LSH32_X:
+    case OP_RSH64_X:
+    case OP_RSH32_X:
+    case OP_ARSH64_X:
+    case OP_ARSH32_X:
+        values_shift_by(v, i);
         break;
     case OP_OR64_X:
     case OP_OR32_X:

@@ -48,6 +48,7 @@ struct value {
     struct sum sum;
     struct shifted shifted;
     struct bytes bytes;
+    uint32_t mask; /* slot + 1 of an and with a constant, in place, that made it; 0: none */
     bool constant;
     uint64_t known; /* if constant */
 };
@@ -106,9 +107,11 @@ void values_use_copies(struct values *v, struct ebpf_decoded *i);
 /* lower_rotate.c */
 void values_shift(struct values *v, struct ebpf_decoded *i);
 bool values_rotate(struct values *v, struct ebpf_decoded *i);
+void values_shift_by(struct values *v, struct ebpf_decoded *i);
 /* lower_bytes.c */
 void values_load(struct values *v, struct ebpf_decoded *i);
 void values_store(struct values *v, const struct ebpf_decoded *i);
+unsigned values_on_stack(struct values *v, int32_t off);
 void values_forget_stack(struct values *v);
 struct bytes values_shift_bytes(const struct values *v, const struct bytes *b, unsigned amount,
                                 unsigned width);

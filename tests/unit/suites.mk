@@ -107,6 +107,10 @@ UNIT_engines := $(ENGINE_ALONE) tests/unit/naive_proof.c tests/unit/random_progr
 UNIT_callback := $(ENGINE_ALONE) user/vm/asm.c tests/unit/data_map.c tests/unit/data_run.c \
 	tests/unit/data_btf.c tests/unit/data_case.c tests/unit/naive_proof.c
 
+# The machine code that small programs become.
+UNIT_jit := $(ENGINE_ALONE) user/vm/asm.c
+SUITE_LIBS_jit := -lcapstone
+
 # Programs as data (tests/data), run by the engine.
 UNIT_data := $(ENGINE_ALONE) user/vm/asm.c \
 	tests/unit/data_case.c tests/unit/data_map.c tests/unit/data_run.c tests/unit/data_btf.c \
