@@ -313,7 +313,6 @@ static bool advance(struct verifier *v, bool *ended)
     if (!verifier_grow(v, (void **)&v->trace, &v->trace_room, v->nr_trace + 1, sizeof(v->trace[0])))
         return false;
     v->trace[v->nr_trace++] = pc;
-    verifier_record(v);
     v->proof->slots[pc].reached = true;
     verifier_tell(v, WALK_INSN, pc, NULL);
     if (!step(v, ended))

@@ -286,16 +286,6 @@ static inline void verifier_tell(struct verifier *v, enum ebpf_walk_event event,
         verifier_watched(v, event, pc, kept);
 }
 
-/* Tests built with EBPF_EMBED keep what is known at each step (tests/unit/embed.c). */
-#ifdef EBPF_EMBED
-void verifier_record(struct verifier *v);
-#else
-static inline void verifier_record(struct verifier *v)
-{
-    (void)v;
-}
-#endif
-
 /* ---- verifier_why.c. Says why; always false. regno: the register of the innermost frame that is
  * to blame. */
 bool verifier_reject(struct verifier *v, int err, enum verifier_rule rule, int regno,

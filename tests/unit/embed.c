@@ -74,14 +74,18 @@ uint64_t embed_steps(void)
     return steps;
 }
 
-void verifier_record(struct verifier *v)
+/* Keeps what the verifier knows before each instruction. */
+static void record(void *arg, const struct ebpf_walk *walk)
 {
+    struct verifier *v = walk->v;
     struct kept *kept;
     struct recorded *r;
 
-    if (!recording || v->now->pc >= INSNS_MAX || nr_recorded == STATES_MAX)
+    (void)arg;
+    if (walk->event != WALK_INSN || !recording || walk->pc >= INSNS_MAX ||
+        nr_recorded == STATES_MAX)
         return;
-    kept = keep(v, v->now, v->now->pc);
+    kept = keep(v, v->now, walk->pc);
     if (!kept)
         return;
     r = malloc(sizeof(*r) + kept->bytes);
@@ -93,6 +97,8 @@ void verifier_record(struct verifier *v)
     }
     keep_free(v, kept);
 }
+
+const struct ebpf_watch embed_watch = {.see = record};
 
 /* ---- one state against one moment of a run ------------------------------------------------------
  */

@@ -8,7 +8,10 @@
 #include <stdint.h>
 
 struct ebpf_prog;
+struct ebpf_watch;
 
+/* For the load that is verified: sees what is known at each step. */
+extern const struct ebpf_watch embed_watch;
 /* From now on states are recorded; forgets what was. */
 void embed_record(void);
 /* Runs of prog are held against what was recorded. */

@@ -87,17 +87,17 @@ UNIT_verifier := $(ENGINE_ALONE) user/vm/asm.c \
 # What it says: whole logs.
 UNIT_verifier_log := $(UNIT_verifier)
 
-# Runs against what the verifier knew: the engine with its walk and the checked interpreter built to
+# Runs against what the verifier knew: the engine with the checked interpreter built to
 # tell of each step.
-UNIT_verifier_embed := $(filter-out ebpf/interp_checked.c ebpf/verifier.c,$(ENGINE_ALONE)) \
-	tests/unit/embed.c tests/unit/embed_engine.c tests/unit/embed_verifier.c \
+UNIT_verifier_embed := $(filter-out ebpf/interp_checked.c,$(ENGINE_ALONE)) \
+	tests/unit/embed.c tests/unit/embed_engine.c \
 	tests/unit/random_verifier.c tests/unit/random_program.c user/vm/asm.c \
 	tests/unit/data_case.c tests/unit/data_map.c tests/unit/data_run.c tests/unit/data_btf.c \
 	tests/unit/naive_proof.c
 
 # Random programs from tests/fuzz: the verifier's soundness, and the engines against each other.
-UNIT_random := $(filter-out ebpf/interp_checked.c ebpf/verifier.c,$(ENGINE_ALONE)) \
-	tests/unit/embed.c tests/unit/embed_engine.c tests/unit/embed_verifier.c \
+UNIT_random := $(filter-out ebpf/interp_checked.c,$(ENGINE_ALONE)) \
+	tests/unit/embed.c tests/unit/embed_engine.c \
 	$(wildcard tests/fuzz/generate*.c) tests/fuzz/mutate.c tests/fuzz/trial.c
 
 # Random programs in every engine.

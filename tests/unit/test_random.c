@@ -164,7 +164,8 @@ static const char *embedded(struct trial *t)
                                   .insns = t->program->insns,
                                   .nr_insns = t->program->nr_insns,
                                   .maps = t->maps,
-                                  .nr_maps = t->program->nr_maps};
+                                  .nr_maps = t->program->nr_maps,
+                                  .watch = &embed_watch};
     struct trial_result results[INPUTS];
     struct ebpf_proof proof;
     uint64_t maps;

@@ -167,6 +167,7 @@ Test(verifier_embed, random_programs_embedded, .timeout = 0)
                                       .nr_maps = 1,
                                       .mem_size = RANDOM_VERIFIER_MEM,
                                       .unverified = true,
+                                      .watch = &embed_watch,
                                       .log = &log_buffer};
 
         check_random(&load, n, flags[n % ARRAY_LEN(flags)], &accepted);
@@ -193,6 +194,7 @@ Test(verifier_embed, safe_programs_embedded, .timeout = 0)
                                       .nr_insns = random_program(n, insns),
                                       .mem_size = RANDOM_MEMORY,
                                       .unverified = true,
+                                      .watch = &embed_watch,
                                       .log = &log_buffer};
 
         check_random(&load, n, n % 2 ? EBPF_VERIFY_EXACT : 0, &accepted);
@@ -216,6 +218,7 @@ static void embed_case(const struct data_case *c)
         .nr_maps = nr_maps > 0 ? (uint32_t)nr_maps : 0,
         .mem_size = c->type ? 0 : c->mem.size,
         .unverified = true,
+        .watch = &embed_watch,
         .log = &log_buffer,
     };
     struct ebpf_prog *prog;

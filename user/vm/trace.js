@@ -133,7 +133,7 @@ function showHead() {
         make("h1", "", name),
         make("span", `pill ${good ? "good" : "bad"}`, good ? "accepted" : "rejected"),
         make("span", "cost", `${T.program.type} · ${T.insns.length} instructions · `
-            + `${cost.processed.toLocaleString("en")} walked on ${T.paths.length.toLocaleString("en")} paths · `
+            + `${cost.processed.toLocaleString("en")} walked on ${T.paths.length.toLocaleString("en")} ${T.paths.length === 1 ? "path" : "paths"} · `
             + `${cost.total_states.toLocaleString("en")} states kept · ${(cost.ns / 1000).toFixed(0)} µs`));
     const keys = make("span", "keys");
     for (const [key, what] of [["← →", "steps"], ["↑ ↓", "instructions"], ["[ ]", "visits"]])
