@@ -220,24 +220,41 @@ double bench_time_compile(struct ebpf_prog *prog, unsigned times)
     return best;
 }
 
-#define IDS_MAX 4096u
+/* The program's instructions as PROG_LOAD had them: maps by their place in prog->maps. */
+static struct bpf_insn *loaded_insns(const struct ebpf_prog *prog)
+{
+    size_t size = prog->nr_insns * sizeof(prog->insns[0]);
+    struct bpf_insn *insns = malloc(size);
+
+    memcpy(insns, prog->insns, size);
+    for (uint32_t pc = 0; pc + 1 < prog->nr_insns; pc++) {
+        if (insns[pc].code != (BPF_LD | BPF_IMM | BPF_DW))
+            continue;
+        for (uint32_t n = 0; n < prog->nr_maps; n++)
+            if (prog->insns[pc].src_reg && prog->insns[pc].imm == (int)prog->maps[n]->object.id)
+                insns[pc].imm = (int)n;
+        pc++;
+    }
+    return insns;
+}
 
 /* For a program that was loaded without. False: the verifier refuses it; its proof is then a
  * test's own. */
 static bool verify(struct ebpf_prog *prog)
 {
-    static struct ebpf_map *maps[IDS_MAX]; /* by id, which is what references to maps hold */
+    struct bpf_insn *insns = loaded_insns(prog);
     struct ebpf_prog_load load = {.type = prog->type,
-                                  .insns = prog->insns,
+                                  .insns = insns,
                                   .nr_insns = prog->nr_insns,
-                                  .maps = maps,
-                                  .nr_maps = IDS_MAX,
+                                  .maps = prog->maps,
+                                  .nr_maps = prog->nr_maps,
                                   .btf = prog->btf};
+    int err;
 
-    for (uint32_t n = 0; n < prog->nr_maps; n++)
-        maps[prog->maps[n]->object.id % IDS_MAX] = prog->maps[n];
     prog->proof = port_alloc(sizeof(*prog->proof));
-    if (ebpf_verify(&load, prog->decoded, 0, prog->proof) == 0)
+    err = ebpf_verify(&load, prog->decoded, 0, prog->proof);
+    free(insns);
+    if (!err)
         return true;
     port_free(prog->proof);
     prog->proof = naive_proof(prog);
