@@ -1,11 +1,14 @@
 /*
- * Random numbers. Without RDRAND: xoshiro256** (Blackman, Vigna 2018), seeded from the jitter of
- * the time stamp counter and stirred with it at every request. That spreads well but can be
- * guessed, so the log says once that it is weak.
+ * Random numbers. Without RDRAND: HMAC_DRBG with SHA-256 (NIST SP 800-90A, by BearSSL) once a
+ * device has given a seed (drivers/virtio/rng.c). Without either: xoshiro256** (Blackman, Vigna
+ * 2018), seeded from the jitter of the time stamp counter and stirred with it at every request.
+ * That spreads well but can be guessed, so the log says once that it is weak.
  */
 #include "kernel/random.h"
 
 #include <stdint.h>
+
+#include <bearssl.h>
 
 #include "arch/x86_64/arch.h"
 #include "kernel/printk.h"
@@ -16,6 +19,8 @@
 /* Guarded by interrupts off. */
 static uint64_t state[4];
 static bool weak;
+static br_hmac_drbg_context drbg;
+static bool seeded;
 
 static uint64_t rotate(uint64_t value, unsigned bits)
 {
@@ -53,10 +58,23 @@ static uint64_t weak_next(void)
     return result;
 }
 
+/* See random.h. */
+void random_seed(const uint8_t seed[RANDOM_SEED_SIZE])
+{
+    uint64_t flags = arch_irq_save();
+
+    if (seeded)
+        br_hmac_drbg_update(&drbg, seed, RANDOM_SEED_SIZE);
+    else
+        br_hmac_drbg_init(&drbg, &br_sha256_vtable, seed, RANDOM_SEED_SIZE);
+    seeded = true;
+    arch_irq_restore(flags);
+}
+
 /* False when numbers come, or will come, from the weak generator. Any context. */
 bool random_is_strong(void)
 {
-    return !weak && arch_cpu_has_rdrand();
+    return seeded || (!weak && arch_cpu_has_rdrand());
 }
 
 static uint64_t next(void)
@@ -66,6 +84,11 @@ static uint64_t next(void)
     if (!weak && arch_rdrand(&value))
         return value;
     uint64_t flags = arch_irq_save();
+    if (seeded) {
+        br_hmac_drbg_generate(&drbg, &value, sizeof(value));
+        arch_irq_restore(flags);
+        return value;
+    }
     bool first = !weak;
     if (first) {
         weak = true;

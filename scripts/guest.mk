@@ -31,7 +31,9 @@ $(O)/guest/%.o: %.S $(UAPI)/.done
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(GUEST_CFLAGS) -c -o $@ $<
 
-# net/ sees lwIP's and BearSSL's headers; nothing else does.
+# net/ sees lwIP's and BearSSL's headers, the random numbers BearSSL's; nothing else does.
+$(O)/guest/kernel/random.o: GUEST_CFLAGS += $(BEARSSL_INC)
+$(O)/guest/kernel/random.o: | $(BEARSSL_STAMP)
 $(O)/guest/net/%.o: net/%.c $(UAPI)/.done $(LWIP_PORT) $(BEARSSL_STAMP)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)

@@ -64,5 +64,6 @@ void virtio_queue_kick(struct virtio_queue *queue);
 
 /* The drivers: each takes an opened device. 0, or a negative errno and what failed was logged. */
 int virtio_net_probe(const struct virtio_device *dev);
+int virtio_rng_probe(const struct virtio_device *dev);
 
 #endif

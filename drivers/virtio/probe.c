@@ -23,6 +23,7 @@ static const struct virtio_driver {
     int (*probe)(const struct virtio_device *dev);
 } drivers[] = {
     {1, 0x1000, "virtio-net", virtio_net_probe},
+    {4, 0x1005, "virtio-rng", virtio_rng_probe},
 };
 
 static const struct virtio_driver *find_driver(uint16_t device_id)

@@ -54,6 +54,16 @@ class Usable(unittest.TestCase):
         self.check(machine(f"{CARD},bus=root1", "-M", "q35", "-device",
                            "pcie-root-port,id=root1,chassis=1"), "virtio-net 01:00.0")
 
+    def test_rng(self):
+        """random numbers from virtio-rng, on a CPU that has none"""
+        with Guest(boot="pvh", key="none",
+                   qemu=["-cpu", "max,-rdrand", "-device", "virtio-rng-pci"]) as guest:
+            guest.wait_ready()
+            self.assertRegex(guest.console, r"virtio-rng 00:\d\d\.0: gave 48 random bytes")
+            self.assertIn("no key given, made one", guest.console)
+            self.assertNotIn("random numbers", guest.console)
+            self.assertNotIn("are weak", guest.console)
+
     def test_two(self):
         """two cards"""
         self.check(machine(CARD, "-netdev", "user,id=net1", "-device",

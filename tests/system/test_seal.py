@@ -104,6 +104,12 @@ class Keys(unittest.TestCase):
                 found.add(re.search(r"made one: ([0-9a-f]{64});", guest.console)[1])
         self.assertEqual(len(found), 2)
 
+    def test_weak_key(self):
+        """a key made without good random numbers is said to be guessable"""
+        with Guest(boot="pvh", key="none", qemu=["-cpu", "max,-rdrand"]) as guest:
+            guest.wait_ready()
+            self.assertIn("no good random numbers; a made key can be guessed", guest.console)
+
     def test_bad_key(self):
         """what is given as a key and is none is named, and a key is made"""
         with work_folder() as folder:

@@ -69,6 +69,9 @@ SUITE_LIBS_server := $(BEARSSL_LIBS)
 SUITE_LIBS_server_seal := $(BEARSSL_LIBS)
 SUITE_LIBS_server_commands := $(BEARSSL_LIBS)
 UNIT_ebpf_port  := kernel/ebpf_port.c kernel/netdev.c kernel/random.c kernel/printk.c $(TRACING)
+SUITE_LIBS_netstack := $(BEARSSL_LIBS)
+SUITE_LIBS_ebpf_port := $(BEARSSL_LIBS)
+SUITE_LIBS_syscalls := $(BEARSSL_LIBS)
 UNIT_syscalls   := kernel/syscall.c kernel/syscalls_file.c kernel/syscalls_time.c \
 	kernel/syscalls_process.c kernel/random.c kernel/access.c kernel/file.c $(RAMFS) \
 	kernel/timer.c kernel/printk.c kernel/format.c $(HOST_HEAP) $(HOST_KERNEL)

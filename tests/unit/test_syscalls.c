@@ -4,6 +4,8 @@
  */
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tests/unit/leakcheck.h"
 #include "tests/unit/ustar_build.h"
@@ -471,6 +473,45 @@ Test(syscalls, without_rdrand_the_log_says_once_that_numbers_are_weak)
     cr_assert(strstr(host_console_take(), "numbers come from clock jitter and are weak"));
     check_random();
     cr_assert_str_eq(host_console_take(), "");
+}
+
+Test(syscalls, without_rdrand_a_seed_makes_numbers_strong)
+{
+    uint8_t seed[RANDOM_SEED_SIZE] = {1, 2, 3};
+
+    host_set_rdrand(false);
+    random_seed(seed);
+    cr_assert(random_is_strong());
+    check_random();
+    random_seed(seed);
+    check_random();
+    cr_assert_str_eq(host_console_take(), "");
+}
+
+/* Two machines whose seeds differ in one bit have nothing in common. */
+Test(syscalls, numbers_are_made_of_the_whole_seed)
+{
+    uint8_t seed[RANDOM_SEED_SIZE] = {0};
+    uint64_t first[2];
+
+    host_set_rdrand(false);
+    for (unsigned i = 0; i < 2; i++) {
+        pid_t child;
+        int ends[2];
+        cr_assert_eq(pipe(ends), 0);
+        seed[RANDOM_SEED_SIZE - 1] = (uint8_t)i;
+        child = fork();
+        if (child == 0) {
+            random_seed(seed);
+            random_bytes(&first[i], sizeof(first[i]));
+            _exit(write(ends[1], &first[i], sizeof(first[i])) != sizeof(first[i]));
+        }
+        cr_assert_eq(read(ends[0], &first[i], sizeof(first[i])), sizeof(first[i]));
+        waitpid(child, NULL, 0);
+        close(ends[0]);
+        close(ends[1]);
+    }
+    cr_assert_neq(first[0], first[1]);
 }
 
 /* ---- the table and the events ---------------------------------------------------------------- */
