@@ -6,7 +6,8 @@ FUZZ_CC ?= clang
 TARGET  ?= load
 TIME    ?= 60
 
-FUZZ_GENERATOR := $(wildcard tests/fuzz/generate*.c) tests/fuzz/mutate.c tests/fuzz/trial.c
+FUZZ_GENERATOR := $(wildcard tests/fuzz/generate*.c) tests/fuzz/mutate.c tests/fuzz/trial.c \
+	tests/unit/data_map.c
 
 FUZZ_load       := $(FUZZ_GENERATOR) $(ENGINE_ALONE)
 FUZZ_btf        := $(ENGINE_ALONE)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ebpf/base.h"
 #include "ebpf/ebpf.h"
 #include "ebpf/prog.h"
 #include "tests/fuzz/trial.h"
@@ -18,20 +19,25 @@
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max);
 
 static struct generated program;
+static const uint32_t types[] = {EBPF_PROG_TYPE_MEM, BPF_PROG_TYPE_XDP, BPF_PROG_TYPE_SCHED_CLS,
+                                 BPF_PROG_TYPE_SOCKET_FILTER};
 
 /* What the first byte says, and the program behind. */
 static void unpack(const uint8_t *data, size_t size)
 {
-    static const struct generated_map maps[GENERATE_MAPS_MAX] = {
+    static const struct generated_map maps[] = {
         {BPF_MAP_TYPE_ARRAY, 4, 16, 1},
         {BPF_MAP_TYPE_HASH, 8, 24, 4},
         {BPF_MAP_TYPE_ARRAY, 4, 64, 8},
         {BPF_MAP_TYPE_HASH, 16, 8, 2},
+        {BPF_MAP_TYPE_RINGBUF, 0, 0, 4096},
+        {BPF_MAP_TYPE_ARRAY, 4, 24, 1, .locked = true},
+        {BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, 2, .inner = 1},
     };
 
     memset(&program, 0, sizeof(program));
-    program.prog_type = data[0] & 1 ? BPF_PROG_TYPE_XDP : EBPF_PROG_TYPE_MEM;
-    program.nr_maps = GENERATE_MAPS_MAX;
+    program.prog_type = types[data[0] % ARRAY_LEN(types)];
+    program.nr_maps = ARRAY_LEN(maps);
     memcpy(program.maps, maps, sizeof(maps));
     program.nr_insns = (uint32_t)((size - HEAD) / sizeof(program.insns[0]));
     if (program.nr_insns > GENERATE_INSNS_MAX)
@@ -46,7 +52,8 @@ static size_t pack(const struct generated *p, uint8_t *data, size_t max)
     if (HEAD + bytes > max)
         return 0;
     memset(data, 0, HEAD);
-    data[0] = p->prog_type == BPF_PROG_TYPE_XDP;
+    while (data[0] + 1u < ARRAY_LEN(types) && types[data[0]] != p->prog_type)
+        data[0]++;
     memcpy(data + HEAD, p->insns, bytes);
     return HEAD + bytes;
 }

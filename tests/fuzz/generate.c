@@ -1,6 +1,7 @@
 /*
  * The generator's entry, blocks of statements, and what all its files use to add instructions: see
- * generate.h. generate_alu.c, _memory.c, _flow.c and _call.c make one kind of statement each.
+ * generate.h. generate_alu.c, _memory.c, _flow.c, _call.c and _object.c make one kind of statement
+ * each.
  */
 #include "tests/fuzz/generate_internal.h"
 
@@ -9,6 +10,8 @@
 
 #include "ebpf/base.h"
 #include "ebpf/prog.h"
+
+#define PLAIN_MAX 4u
 
 /* Adds one instruction; its slot. */
 uint32_t emit(struct gen *g, uint8_t code, unsigned dst, unsigned src, int off, int32_t imm)
@@ -112,7 +115,7 @@ static const struct {
 } statements[] = {
     {30, make_alu},    {14, make_memory},     {12, make_stack},     {8, make_pointer},
     {3, make_context}, {10, make_branch},     {4, make_check},      {6, make_null_check},
-    {4, make_loop},    {7, make_helper_call}, {3, make_local_call},
+    {4, make_loop},    {7, make_helper_call}, {3, make_local_call}, {4, make_object},
 };
 
 static void make_statement(struct gen *g)
@@ -153,7 +156,7 @@ static void begin_program(struct gen *g)
     }
     if (!random_one_in(&g->random, 8))
         emit_mov(g, 6, 1);
-    if (g->out->prog_type == BPF_PROG_TYPE_XDP)
+    if (g->out->prog_type != EBPF_PROG_TYPE_MEM)
         make_context(g);
     make_check(g);
 }
@@ -191,8 +194,8 @@ static void choose_maps(struct gen *g)
     static const uint32_t sizes[] = {1, 2, 4, 8, 12, 16, 24, 64};
     struct random *r = &g->random;
 
-    g->out->nr_maps = 1 + random_below(r, GENERATE_MAPS_MAX);
-    for (uint32_t i = 0; i < g->out->nr_maps; i++) {
+    g->nr_plain = g->out->nr_maps = 1 + random_below(r, PLAIN_MAX);
+    for (uint32_t i = 0; i < g->nr_plain; i++) {
         bool hash = random_one_in(r, 2);
 
         g->out->maps[i] = (struct generated_map){
@@ -204,6 +207,39 @@ static void choose_maps(struct gen *g)
     }
 }
 
+/* Maps for make_object, behind the plain ones. Tracing programs have no locks, which is what type
+ * mem is where Linux runs it. */
+static void choose_special_maps(struct gen *g)
+{
+    struct generated *out = g->out;
+    uint32_t inner = random_below(&g->random, g->nr_plain);
+
+    if (random_one_in(&g->random, 2))
+        out->maps[out->nr_maps++] =
+            (struct generated_map){.type = BPF_MAP_TYPE_RINGBUF, .max_entries = 4096};
+    if (out->prog_type == BPF_PROG_TYPE_XDP || out->prog_type == BPF_PROG_TYPE_SCHED_CLS)
+        out->maps[out->nr_maps++] = (struct generated_map){.type = BPF_MAP_TYPE_ARRAY,
+                                                           .key_size = 4,
+                                                           .value_size = 24,
+                                                           .max_entries = 1,
+                                                           .locked = true};
+    if (out->maps[inner].type == BPF_MAP_TYPE_ARRAY)
+        out->maps[out->nr_maps++] = (struct generated_map){.type = BPF_MAP_TYPE_ARRAY_OF_MAPS,
+                                                           .key_size = 4,
+                                                           .value_size = 4,
+                                                           .max_entries = 2,
+                                                           .inner = 1 + inner};
+}
+
+static uint32_t choose_type(struct random *r)
+{
+    if (random_one_in(r, 3))
+        return BPF_PROG_TYPE_XDP;
+    if (random_one_in(r, 6))
+        return BPF_PROG_TYPE_SCHED_CLS;
+    return random_one_in(r, 8) ? BPF_PROG_TYPE_SOCKET_FILTER : EBPF_PROG_TYPE_MEM;
+}
+
 /* The program of a seed: the same one always. */
 void generate_program(uint64_t seed, struct generated *out)
 {
@@ -212,8 +248,9 @@ void generate_program(uint64_t seed, struct generated *out)
 
     memset(out, 0, sizeof(*out));
     out->seed = seed;
-    out->prog_type = random_one_in(&g.random, 3) ? BPF_PROG_TYPE_XDP : EBPF_PROG_TYPE_MEM;
+    out->prog_type = choose_type(&g.random);
     choose_maps(&g);
+    choose_special_maps(&g);
     make_function(&g, NULL, size);
     for (uint32_t i = 0; i < g.nr_functions; i++)
         make_function(&g, &g.functions[i], 2 + random_below(&g.random, 12));

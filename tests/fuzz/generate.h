@@ -9,21 +9,24 @@
 #ifndef SKEP_TESTS_GENERATE_H
 #define SKEP_TESTS_GENERATE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <linux/bpf.h>
 
 #define GENERATE_INSNS_MAX 1024u
-#define GENERATE_MAPS_MAX  4u
+#define GENERATE_MAPS_MAX  8u
 #define GENERATE_INPUT_MAX 256u /* bytes; at least 16 */
 
 struct generated_map {
     uint32_t type, key_size, value_size, max_entries;
+    bool locked;    /* its values begin with a spin lock */
+    uint32_t inner; /* map of maps: 1 + the index of the map that is its first element */
 };
 
 struct generated {
     uint64_t seed;
-    uint32_t prog_type; /* EBPF_PROG_TYPE_MEM or BPF_PROG_TYPE_XDP */
+    uint32_t prog_type; /* one whose test runs take bytes: mem, xdp, sched_cls, socket_filter */
     uint32_t nr_maps;
     struct generated_map maps[GENERATE_MAPS_MAX];
     uint32_t nr_insns;

@@ -123,7 +123,7 @@ static void make_probe(struct gen *g)
 /* A call of a helper whose answer does not depend on when it is asked. */
 void make_helper_call(struct gen *g)
 {
-    uint32_t which = random_below(&g->random, g->out->nr_maps);
+    uint32_t which = random_below(&g->random, g->nr_plain);
 
     if (g->no_calls)
         return;

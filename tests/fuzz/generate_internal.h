@@ -65,6 +65,7 @@ struct function {
 struct gen {
     struct random random;
     struct generated *out;
+    uint32_t nr_plain; /* maps that any statement may use; the others come behind */
     struct state now;
     uint32_t statements; /* left to generate in this function */
     uint32_t nesting, loops;
@@ -119,6 +120,9 @@ void end_function(struct gen *g);
 void make_helper_call(struct gen *g);
 void make_local_call(struct gen *g);
 void after_call(struct gen *g);
+
+/* generate_object.c */
+void make_object(struct gen *g);
 
 /* generate.c again: statements until `most` of them, or the function's are used up. */
 void make_block(struct gen *g, uint32_t most);

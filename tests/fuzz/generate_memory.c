@@ -248,7 +248,7 @@ static void buffer_pointer(struct gen *g)
 
 static void value_pointer(struct gen *g)
 {
-    unsigned which = random_below(&g->random, g->out->nr_maps), dst = pick_target(g);
+    unsigned which = random_below(&g->random, g->nr_plain), dst = pick_target(g);
     const struct generated_map *map = &g->out->maps[which];
     uint32_t off = random_below(&g->random, map->value_size);
 
@@ -324,28 +324,74 @@ void make_pointer(struct gen *g)
 
 /* ---- the context ---------------------------------------------------------------------------- */
 
-/* xdp: a field of the context; of the packet's pointers most of the time. */
+enum { PLAIN_FIELD, DATA_FIELD, END_FIELD, META_FIELD };
+
+struct field {
+    uint8_t off, kind;
+};
+
+static const struct field xdp_fields[] = {{0, DATA_FIELD},  {4, END_FIELD},  {0, DATA_FIELD},
+                                          {4, END_FIELD},   {8, META_FIELD}, {12, PLAIN_FIELD},
+                                          {16, PLAIN_FIELD}};
+static const struct field cls_fields[] = {{76, DATA_FIELD}, {80, END_FIELD},   {76, DATA_FIELD},
+                                          {80, END_FIELD},  {140, META_FIELD}, {0, PLAIN_FIELD},
+                                          {8, PLAIN_FIELD}, {16, PLAIN_FIELD}, {48, PLAIN_FIELD}};
+static const struct field filter_fields[] = {
+    {0, PLAIN_FIELD}, {4, PLAIN_FIELD}, {16, PLAIN_FIELD}, {48, PLAIN_FIELD}, {52, PLAIN_FIELD}};
+
+static const struct {
+    uint32_t prog_type;
+    const struct field *fields;
+    unsigned nr;
+    bool writes_cb;
+} contexts[] = {
+    {BPF_PROG_TYPE_XDP, xdp_fields, ARRAY_LEN(xdp_fields), false},
+    {BPF_PROG_TYPE_SCHED_CLS, cls_fields, ARRAY_LEN(cls_fields), true},
+    {BPF_PROG_TYPE_SOCKET_FILTER, filter_fields, ARRAY_LEN(filter_fields), true},
+};
+
+static void load_field(struct gen *g, unsigned ctx, const struct field *field)
+{
+    unsigned dst = pick_target(g);
+
+    if (dst == ctx)
+        return;
+    emit(g, BPF_LDX | BPF_MEM | BPF_W, dst, ctx, field->off, 0);
+    set_scalar(g, dst, UINT32_MAX);
+    if (field->kind == DATA_FIELD)
+        g->now.regs[dst] = (struct reg){.kind = K_DATA, .area = A_PACKET, .align = 1};
+    else if (field->kind == END_FIELD)
+        g->now.regs[dst] = (struct reg){.kind = K_PACKET_END};
+    else if (field->kind == META_FIELD)
+        g->now.regs[dst].kind = K_NONE; /* of no further use */
+}
+
+/* cb is the program's own, in any width. */
+static void store_cb(struct gen *g, unsigned ctx)
+{
+    unsigned width = random_below(&g->random, 4), size = 1u << width;
+
+    store(g, ctx, 48 + (int)(random_below(&g->random, 16 / size) * size), width);
+}
+
+/* A field of the context; of the packet's pointers most of the time. */
 void make_context(struct gen *g)
 {
-    static const uint8_t fields[] = {0, 0, 4, 4, 8, 12, 16, 16};
     int ctx = pick(g, REG(K_CTX), 0x3ff);
-    bool both = random_one_in(&g->random, 2);
 
-    if (g->out->prog_type != BPF_PROG_TYPE_XDP || ctx < 0)
-        return;
-    for (unsigned n = 0; n <= both; n++) {
-        unsigned off = fields[both ? 2 * n : random_below(&g->random, ARRAY_LEN(fields))];
-        unsigned dst = pick_target(g);
+    for (unsigned i = 0; i < ARRAY_LEN(contexts) && ctx >= 0; i++) {
+        const struct field *fields = contexts[i].fields;
 
-        if (dst == (unsigned)ctx)
-            return;
-        emit(g, BPF_LDX | BPF_MEM | BPF_W, dst, (unsigned)ctx, (int)off, 0);
-        set_scalar(g, dst, UINT32_MAX);
-        if (off == 0)
-            g->now.regs[dst] = (struct reg){.kind = K_DATA, .area = A_PACKET, .align = 1};
-        else if (off == 4)
-            g->now.regs[dst] = (struct reg){.kind = K_PACKET_END};
-        else if (off == 8)
-            g->now.regs[dst].kind = K_NONE; /* data_meta: of no further use */
+        if (contexts[i].prog_type != g->out->prog_type)
+            continue;
+        if (contexts[i].writes_cb && random_one_in(&g->random, 4)) {
+            store_cb(g, (unsigned)ctx);
+        } else if (fields[0].kind == DATA_FIELD && random_one_in(&g->random, 2)) {
+            load_field(g, (unsigned)ctx, &fields[0]);
+            if (g->now.regs[ctx].kind == K_CTX)
+                load_field(g, (unsigned)ctx, &fields[1]);
+        } else {
+            load_field(g, (unsigned)ctx, &fields[random_below(&g->random, contexts[i].nr)]);
+        }
     }
 }

@@ -7,11 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ebpf/btf.h"
 #include "ebpf/map.h"
 #include "ebpf/port.h"
 #include "ebpf/prog.h"
 #include "ebpf/proof.h"
 #include "ebpf/verifier.h"
+#include "tests/unit/data_case.h"
 
 #define VALUE_MAX 64u
 #define KEY_MAX   16u
@@ -22,6 +24,12 @@ static int make_maps(struct trial *t)
 
     for (uint32_t i = 0; i < t->program->nr_maps && !err; i++) {
         const struct generated_map *map = &t->program->maps[i];
+        struct data_map line = {
+            .value_size = map->value_size, .lock = map->locked ? 0 : -1, .timer = -1};
+        struct ebpf_map *inner = map->inner ? t->maps[map->inner - 1] : NULL;
+        struct ebpf_btf *btf = NULL;
+        uint8_t bytes[DATA_BTF_MAX];
+        uint32_t size = data_map_btf(&line, bytes), zero = 0;
         union bpf_attr attr;
 
         memset(&attr, 0, sizeof(attr));
@@ -30,7 +38,16 @@ static int make_maps(struct trial *t)
         attr.value_size = map->value_size;
         attr.max_entries = map->max_entries;
         snprintf(attr.map_name, sizeof(attr.map_name), "map%u", i);
-        err = ebpf_map_create(&attr, NULL, &t->maps[i]);
+        if (size) {
+            attr.btf_key_type_id = DATA_BTF_KEY;
+            attr.btf_value_type_id = DATA_BTF_VALUE;
+            err = ebpf_btf_create(bytes, size, NULL, &btf);
+        }
+        if (!err)
+            err = ebpf_map_create_outer(&attr, btf, inner, &t->maps[i]);
+        if (!err && inner)
+            err = ebpf_map_write_object(t->maps[i], &zero, &inner->object, 0);
+        ebpf_btf_put(btf);
     }
     return err;
 }
@@ -115,6 +132,15 @@ bool trial_same(const struct trial_result *a, const struct trial_result *b, char
     return true;
 }
 
+static void drain(struct ebpf_map *map)
+{
+    uint8_t record[64];
+    size_t size;
+
+    while (map->ops->take_record(map, record, sizeof(record), &size))
+        ;
+}
+
 void trial_clear_maps(struct trial *t)
 {
     static const uint8_t zeros[VALUE_MAX];
@@ -123,10 +149,12 @@ void trial_clear_maps(struct trial *t)
     for (uint32_t i = 0; i < t->program->nr_maps; i++) {
         struct ebpf_map *map = t->maps[i];
 
-        if (map->type == BPF_MAP_TYPE_HASH)
+        if (map->type == BPF_MAP_TYPE_RINGBUF)
+            drain(map);
+        else if (map->type == BPF_MAP_TYPE_HASH)
             while (ebpf_map_next_key(map, NULL, key) == 0)
                 ebpf_map_remove(map, key);
-        else
+        else if (map->type == BPF_MAP_TYPE_ARRAY)
             for (uint32_t n = 0; n < map->max_entries; n++)
                 ebpf_map_write(map, &n, zeros, 0);
     }
@@ -150,6 +178,8 @@ uint64_t trial_maps_digest(const struct trial *t)
         struct ebpf_map *map = t->maps[i];
         const void *last = NULL;
 
+        if (map->inner || map->type == BPF_MAP_TYPE_RINGBUF)
+            continue;
         for (; ebpf_map_next_key(map, last, key) == 0; last = key)
             if (ebpf_map_read(map, key, value, 0) == 0)
                 sum +=

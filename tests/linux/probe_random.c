@@ -15,6 +15,7 @@
 #include "ebpf/isa.h"
 #include "tests/fuzz/generate.h"
 #include "tests/linux/probe.h"
+#include "tests/unit/data_case.h"
 
 #define PART     "random"
 #define PROGRAMS 400u
@@ -29,9 +30,30 @@ static int make_maps(const struct generated *program)
     for (uint32_t i = 0; i < program->nr_maps; i++) {
         const struct generated_map *map = &program->maps[i];
 
+        struct data_map line = {
+            .value_size = map->value_size, .lock = map->locked ? 0 : -1, .timer = -1};
+        LIBBPF_OPTS(bpf_map_create_opts, opts);
+        uint8_t bytes[DATA_BTF_MAX];
+        uint32_t size = data_map_btf(&line, bytes), zero = 0;
+
+        if (size) {
+            int btf = bpf_btf_load(bytes, size, NULL);
+
+            if (btf < 0)
+                return -errno;
+            opts.btf_fd = (uint32_t)btf;
+            opts.btf_key_type_id = DATA_BTF_KEY;
+            opts.btf_value_type_id = DATA_BTF_VALUE;
+        }
+        if (map->inner)
+            opts.inner_map_fd = (uint32_t)maps[map->inner - 1];
         maps[i] = bpf_map_create(map->type, "random", map->key_size, map->value_size,
-                                 map->max_entries, NULL);
+                                 map->max_entries, &opts);
+        if (size)
+            close((int)opts.btf_fd);
         if (maps[i] < 0)
+            return -errno;
+        if (map->inner && bpf_map_update_elem(maps[i], &zero, &maps[map->inner - 1], 0))
             return -errno;
     }
     return 0;
@@ -93,6 +115,8 @@ static uint64_t digest_maps(const struct generated *program)
     for (uint32_t i = 0; i < program->nr_maps; i++) {
         const void *last = NULL;
 
+        if (program->maps[i].inner || program->maps[i].type == BPF_MAP_TYPE_RINGBUF)
+            continue;
         for (; bpf_map_get_next_key(maps[i], last, key) == 0; last = key)
             if (bpf_map_lookup_elem(maps[i], key, value) == 0)
                 sum += mix(mix(0xcbf29ce484222325u + i, key, program->maps[i].key_size), value,

@@ -101,7 +101,7 @@ UNIT_verifier_embed := $(filter-out ebpf/interp_checked.c,$(ENGINE_ALONE)) \
 # Random programs from tests/fuzz: the verifier's soundness, and the engines against each other.
 UNIT_random := $(filter-out ebpf/interp_checked.c,$(ENGINE_ALONE)) \
 	tests/unit/embed.c tests/unit/embed_engine.c \
-	$(wildcard tests/fuzz/generate*.c) tests/fuzz/mutate.c tests/fuzz/trial.c
+	$(wildcard tests/fuzz/generate*.c) tests/fuzz/mutate.c tests/fuzz/trial.c tests/unit/data_map.c
 
 # Random programs in every engine.
 UNIT_engines := $(ENGINE_ALONE) tests/unit/naive_proof.c tests/unit/random_program.c
