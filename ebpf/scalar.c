@@ -158,7 +158,11 @@ static bool is_empty(const struct scalar *s)
 /* Sharpens the parts by one another. False: no value is left. */
 bool scalar_sync(struct scalar *s)
 {
+    if (scalar_is_unknown(s))
+        return true;
     for (unsigned round = 0; round < 2; round++) {
+        struct scalar before = *s;
+
         ranges_from_bits(s);
         cross_signs(s);
         cross_widths(s);
@@ -171,6 +175,8 @@ bool scalar_sync(struct scalar *s)
             *s = scalar_const(s->bits.value);
             return possible;
         }
+        if (__builtin_memcmp(&before, s, sizeof(before)) == 0)
+            return true;
     }
     ranges_from_bits(s);
     return !is_empty(s);
@@ -456,10 +462,24 @@ static bool meet_low_half(struct scalar *result, const struct scalar *r)
     return scalar_intersect(result, &low);
 }
 
+/* Nothing is known of the sum, difference or exclusive or of a number that nothing is known of. */
+static bool hides_other(unsigned index)
+{
+    return index == OP_ADD64_K / 4 || index == OP_SUB64_K / 4 || index == OP_XOR64_K / 4;
+}
+
+static bool low_half_is_unknown(const struct scalar *s)
+{
+    return (uint32_t)s->bits.mask == UINT32_MAX && s->umin32 == 0 && s->umax32 == UINT32_MAX &&
+           s->smin32 == INT32_MIN && s->smax32 == INT32_MAX;
+}
+
 static struct scalar alu_narrow(unsigned index, const struct scalar *a, const struct scalar *b)
 {
     struct scalar result = scalar_range(0, UINT32_MAX), za, zb, r;
 
+    if (hides_other(index) && (low_half_is_unknown(a) || low_half_is_unknown(b)))
+        return result;
     za = scalar_zero_extend(a, 32);
     zb = scalar_zero_extend(b, 32);
     if (alus[index].shift && zb.umax > 31)
@@ -468,7 +488,9 @@ static struct scalar alu_narrow(unsigned index, const struct scalar *a, const st
         r = apply(index, &za, &zb);
         meet_low_half(&result, &r);
     }
-    if (alus[index].sign) {
+    /* Numbers without a sign bit are extended in one way. */
+    if (alus[index].sign && !(alus[index].zero && za.umax <= INT32_MAX &&
+                              (alus[index].shift || zb.umax <= INT32_MAX))) {
         struct scalar sa = scalar_sign_extend(a, 32), sb = scalar_sign_extend(b, 32);
 
         r = apply(index, &sa, alus[index].shift ? &zb : &sb);
@@ -489,6 +511,8 @@ struct scalar scalar_alu(enum ebpf_op op, const struct scalar *a, const struct s
         return scalar_const(alu_constant(index, wide, a->bits.value, b->bits.value));
     if (!wide)
         return alu_narrow(index, a, b);
+    if (hides_other(index) && (scalar_is_unknown(a) || scalar_is_unknown(b)))
+        return scalar_unknown();
     if (alus[index].shift && b->umax > 63)
         return scalar_unknown();
     return apply(index, a, b);

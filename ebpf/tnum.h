@@ -127,6 +127,9 @@ static inline struct tnum tnum_mul(struct tnum a, struct tnum b)
 {
     struct tnum sum = tnum_const(a.value * b.value), unknown = tnum_const(0);
 
+    /* Of any number times b, the zeroes at b's end are known. */
+    if (a.mask == UINT64_MAX && (b.value | b.mask))
+        return (struct tnum){0, UINT64_MAX << __builtin_ctzll(b.value | b.mask)};
     for (; a.value | a.mask; a = tnum_rsh(a, 1), b = tnum_lsh(b, 1)) {
         if (a.value & 1)
             unknown = tnum_add(unknown, (struct tnum){0, b.mask});
