@@ -145,14 +145,14 @@ void reg_print(const struct reg *reg, char *out, uint32_t size)
     put(&t, ")");
 }
 
-/* What is in a slot: the register that was spilled there, or a letter for each byte, the highest
- * address first. False: nothing. */
+/* What is in a slot: the register that was spilled to where it begins, or a letter for each byte,
+ * the highest address first. False: nothing. */
 bool slot_print(const struct slot *slot, char *out, uint32_t size)
 {
     static const char letters[] = {[BYTE_NONE] = '?',
                                    [BYTE_MISC] = 'm',
                                    [BYTE_ZERO] = '0',
-                                   [BYTE_SPILL] = 'r',
+                                   [BYTE_SPILL] = 'm',
                                    [BYTE_DYNPTR] = 'd'};
     bool written = false;
 
@@ -161,7 +161,7 @@ bool slot_print(const struct slot *slot, char *out, uint32_t size)
         written |= slot->bytes[i] != BYTE_NONE;
     }
     out[8] = 0;
-    if (slot->size == 8 && slot->bytes[0] == BYTE_SPILL)
+    if (slot->size && slot->start == 0 && slot->bytes[0] == BYTE_SPILL)
         reg_print(&slot->spill, out, size);
     return written;
 }
