@@ -524,7 +524,7 @@ static void write_totals(const struct verifier *v, uint64_t ns)
                    "processed %u insns (limit %u) max_states_per_insn %u total_states %u "
                    "peak_states %u mark_read %u\n",
                    v->cost.processed, PROCESSED_MAX, v->cost.max_states_per_insn,
-                   v->cost.total_states, v->cost.peak_states, 0u);
+                   v->cost.total_states, v->cost.peak_states, v->cost.mark_read);
 }
 
 /* Proves that a decoded program is safe on every run. 0 and the proof in *out, which the caller

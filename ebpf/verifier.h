@@ -22,6 +22,8 @@ struct ebpf_verify_cost {
     uint32_t processed;                 /* instructions, over all paths */
     uint32_t peak_states, total_states; /* states kept to compare others with */
     uint32_t max_states_per_insn;       /* the most that there were at one instruction */
+    uint32_t mark_read;                 /* states gone through at most to mark what mattered */
+    uint64_t walked_back;               /* instructions gone back for that, in all */
     uint64_t peak_bytes;
     uint32_t insn; /* slot of the instruction that a rejection is about */
 };

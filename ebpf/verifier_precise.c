@@ -174,18 +174,22 @@ void trace_undo(struct verifier *v, uint32_t entry, struct cells *cells, uint32_
  * the trace at position at. */
 static void walk_back(struct verifier *v, struct cells *cells, uint32_t at)
 {
-    uint32_t frame = v->now->depth, kept = v->nr_path;
+    uint32_t frame = v->now->depth, kept = v->nr_path, start = at, last;
 
     /* A state kept after the instruction under way began is no part of its past. */
     while (kept && v->path[kept - 1]->trace > at)
         kept--;
+    last = kept;
     for (;;) {
         while (kept && v->path[kept - 1]->trace == at)
             mark_kept(v->path[--kept], cells);
         if (at == 0 || !any(cells))
-            return;
+            break;
         trace_undo(v, v->trace[--at], cells, &frame);
     }
+    v->cost.walked_back += start - at;
+    if (last - kept > v->cost.mark_read)
+        v->cost.mark_read = last - kept;
 }
 
 /* A number that an instruction under way relies on. Always true. */

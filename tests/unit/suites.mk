@@ -89,6 +89,8 @@ UNIT_verifier := $(ENGINE_ALONE) user/vm/asm.c \
 	tests/unit/naive_proof.c
 # What it says: whole logs.
 UNIT_verifier_log := $(UNIT_verifier)
+# What it may cost: limits and counts.
+UNIT_verifier_bounds := $(ENGINE_ALONE)
 
 # Runs against what the verifier knew: the engine with the checked interpreter built to
 # tell of each step.

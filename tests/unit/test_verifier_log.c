@@ -122,6 +122,7 @@ static int verify(const struct data_case *c, uint32_t level, uint32_t log_size,
     blank("max_states_per_insn ");
     blank("total_states ");
     blank("peak_states ");
+    blank("mark_read ");
     return err;
 }
 
