@@ -5,7 +5,8 @@
 #include "ebpf/base.h"
 #include "ebpf/verifier_loop.h"
 
-#define TRIES_MAX 12u
+#define TRIES_MAX        12u
+#define CALLBACKS_WALKED 32u /* trips of a helper that calls back; more are refused as a whole */
 
 static bool add_cell(struct verifier *v, struct cell cell, struct reg *reg, void *arg)
 {
@@ -221,23 +222,13 @@ bool trial_again(struct verifier *v, struct loop *l, const struct changes *chang
     return make_head(v, l);
 }
 
-/* After a rejection: undoes the innermost trial. True: v->now is where the walk goes on, at the
- * loop's head, trip by trip or with another bound. False: there was no trial; it is final. */
-bool loop_fall_back(struct verifier *v)
+/* A rejection of the innermost trial's loop. True: v->now is where the walk goes on, at the loop's
+ * head, trip by trip or with another bound. */
+static bool leave_trial(struct verifier *v, struct loop *l)
 {
-    struct loop *l = v->trial;
-    struct branch *b;
-    uint32_t index;
+    uint32_t index = branch_of(v, l);
+    struct branch *b = &v->branches[index];
 
-    if (!l || v->err == -ENOMEM || v->err == -E2BIG)
-        return false;
-    index = branch_of(v, l);
-    b = &v->branches[index];
-    if (!v->first_err) {
-        v->first_err = v->err;
-        v->first_slot = v->err_slot;
-        __builtin_memcpy(v->first_message, v->message, sizeof(v->message));
-    }
     v->err = 0;
     if (l->head && counters_next_bound(l)) {
         if (trial_again(v, l, NULL))
@@ -250,7 +241,29 @@ bool loop_fall_back(struct verifier *v)
     v->nr_branches--;
     give_up(v, l->pc, l->endless);
     end_trial(v, l);
-    return true;
+    return !v->info[v->now->pc].calls_back || callback_trips_max(v) <= CALLBACKS_WALKED;
+}
+
+/* After a rejection: undoes the innermost trial, and those around it while their trips are not to
+ * be walked. False: there was no trial to go on from; it is final. */
+bool loop_fall_back(struct verifier *v)
+{
+    int err = v->err;
+
+    if (!v->trial || err == -ENOMEM || err == -E2BIG)
+        return false;
+    if (!v->first_err) {
+        v->first_err = v->err;
+        v->first_slot = v->err_slot;
+        __builtin_memcpy(v->first_message, v->message, sizeof(v->message));
+    }
+    while (v->trial)
+        if (leave_trial(v, v->trial))
+            return true;
+    v->err = v->first_err;
+    v->err_slot = v->first_slot;
+    __builtin_memcpy(v->message, v->first_message, sizeof(v->message));
+    return false;
 }
 
 /* Every path of the trial has been walked. The head becomes the state before the first trip, for

@@ -1,6 +1,6 @@
 /*
  * The generator: between two items of a program, r0 to r5 and r9 are numbers, r6 is the memory, r7
- * its length, r8 a map's value.
+ * its length, r8 a map's value. In a function that a helper calls back, r6 is its context.
  */
 #include "tests/unit/random_verifier.h"
 
@@ -13,6 +13,8 @@ struct maker {
     uint64_t seed;
     uint32_t exits[64], nr_exits; /* jumps to the end */
     uint32_t call;                /* slot of a call of the function at the end, 0: none */
+    uint32_t back;                /* slot of the address of one that is called back, 0: none */
+    bool each;                    /* by for_each_map_elem, not loop */
 };
 
 static uint32_t pick(struct maker *m, uint32_t below)
@@ -231,6 +233,30 @@ static void call(struct maker *m)
     refresh(m);
 }
 
+/* Hands out 64 bytes of stack, which items use or not. */
+static void call_back(struct maker *m)
+{
+    if (m->back)
+        return;
+    m->each = pick(m, 3) == 0;
+    if (m->each) {
+        put(m, BPF_LD | BPF_IMM | BPF_DW, 1, BPF_PSEUDO_MAP_FD, 0, 0);
+        put(m, 0, 0, 0, 0, 0);
+    } else if (pick(m, 3)) {
+        put(m, BPF_ALU64 | BPF_MOV, 1, 0, 0, (int32_t)pick(m, 12));
+    } else {
+        put(m, BPF_ALU64 | BPF_AND, 1, 0, 0, 31);
+    }
+    m->back = m->n;
+    put(m, BPF_LD | BPF_IMM | BPF_DW, 2, BPF_PSEUDO_FUNC, 0, 0);
+    put(m, 0, 0, 0, 0, 0);
+    put(m, BPF_ALU64 | BPF_MOV | BPF_X, 3, ISA_FP, 0, 0);
+    put(m, BPF_ALU64 | BPF_ADD, 3, 0, 0, pick(m, 3) ? -208 : -64);
+    put(m, BPF_ALU64 | BPF_MOV, 4, 0, 0, 0);
+    put(m, BPF_JMP | BPF_CALL, 0, 0, 0, m->each ? BPF_FUNC_for_each_map_elem : BPF_FUNC_loop);
+    refresh(m);
+}
+
 static void lookup(struct maker *m)
 {
     put(m, BPF_LD | BPF_IMM | BPF_DW, 1, BPF_PSEUDO_MAP_FD, 0, 0);
@@ -263,6 +289,8 @@ static void item(struct maker *m, unsigned depth)
         spill(m);
     else if (kind < 15 && depth < 3)
         loop(m, depth);
+    else if (pick(m, 3) == 0)
+        call_back(m);
     else if (pick(m, 2))
         call(m);
     else
@@ -286,6 +314,41 @@ static void begin(struct maker *m)
     refresh(m);
 }
 
+/* Where a function is left early, and its end. */
+static void end(struct maker *m, int32_t result)
+{
+    for (uint32_t i = 0; i < m->nr_exits; i++)
+        m->insns[m->exits[i]].off = (int16_t)(m->n - m->exits[i] - 1);
+    m->nr_exits = 0;
+    put(m, BPF_ALU64 | BPF_MOV, 0, 0, 0, result);
+    put(m, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+}
+
+static void function_called_back(struct maker *m)
+{
+    unsigned ctx = m->each ? 4 : 2;
+
+    m->insns[m->back].imm = (int32_t)(m->n - m->back - 1);
+    put(m, BPF_ALU64 | BPF_MOV | BPF_X, 6, ctx, 0, 0);
+    put(m, BPF_ALU64 | BPF_MOV | BPF_X, 8, m->each ? 3 : ctx, 0, 0);
+    if (m->each)
+        put(m, BPF_LDX | BPF_MEM | BPF_W, 9, 2, 0, 0); /* the key */
+    else
+        put(m, BPF_ALU64 | BPF_MOV | BPF_X, 9, 1, 0, 0);
+    put(m, BPF_ALU64 | BPF_MOV, 0, 0, 0, 0);
+    put(m, BPF_ALU64 | BPF_MOV, 7, 0, 0, RANDOM_VERIFIER_MEM);
+    refresh(m);
+    for (unsigned i = 1 + pick(m, 4); i > 0; i--)
+        item(m, 1);
+    if (pick(m, 2)) {
+        put(m, BPF_ALU64 | BPF_AND, 0, 0, 0, 1);
+        put(m, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+        if (m->nr_exits == 0)
+            return;
+    }
+    end(m, pick(m, 8) == 0);
+}
+
 uint32_t random_verifier(uint64_t seed, struct bpf_insn insns[RANDOM_VERIFIER_INSNS])
 {
     struct maker m = {.insns = insns, .seed = seed * 0x9e3779b97f4a7c15u + 88172645463325252u};
@@ -296,10 +359,9 @@ uint32_t random_verifier(uint64_t seed, struct bpf_insn insns[RANDOM_VERIFIER_IN
     begin(&m);
     while (items-- > 0)
         item(&m, 0);
-    for (uint32_t i = 0; i < m.nr_exits; i++)
-        insns[m.exits[i]].off = (int16_t)(m.n - m.exits[i] - 1);
-    put(&m, BPF_ALU64 | BPF_MOV, 0, 0, 0, 0);
-    put(&m, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+    end(&m, 0);
+    if (m.back)
+        function_called_back(&m);
     if (m.call) {
         insns[m.call].imm = (int32_t)(m.n - m.call - 1);
         put(&m, BPF_ALU64 | BPF_MOV | BPF_X, 0, 1, 0, 0);
