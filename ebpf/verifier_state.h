@@ -291,6 +291,8 @@ static inline void verifier_tell(struct verifier *v, enum ebpf_walk_event event,
 bool verifier_reject(struct verifier *v, int err, enum verifier_rule rule, int regno,
                      const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 void why_write(struct verifier *v, struct verifier *again);
+
+/* ---- verifier_past.c */
 void past_start(struct verifier *v);
 void past_end(struct verifier *v);
 void past_see(struct verifier_past *past, const struct ebpf_walk *walk);

@@ -1,8 +1,7 @@
 /*
- * Why a program is rejected: what verifier_reject says of it, and from where: the register that is
- * to blame, what it held, and what made it so. For that the walk is gone once more (verifier.c,
- * explain) while the registers of each step of the path are remembered; then the data is followed
- * backwards, through moves, arithmetic, spills, calls and the branches that refined it.
+ * Why a program is rejected: what verifier_reject says of it; the instruction and its line of C,
+ * the rule, the register that is to blame, what it held, what made it so (verifier_past.c), and
+ * what usually mends it.
  */
 #include <stdarg.h>
 
@@ -10,38 +9,12 @@
 #include "ebpf/disasm.h"
 #include "ebpf/port.h"
 #include "ebpf/prog.h"
-#include "ebpf/verifier_state.h"
+#include "ebpf/verifier_past.h"
 
-#define STEPS_MAX  512u /* of the path's end that are remembered */
-#define CAUSES_MAX 8u
-#define FORKS_MAX  4u
-#define VALUE_MAX  320u
-#define SAID_MAX   1024u
-#define COLUMNS    36 /* of an instruction, before what it did */
-#define BIT(n)     (1u << (n))
-
-/* Before one instruction of the path: the innermost frame's registers. */
-struct step {
-    uint32_t number; /* of the step, from 1; another one: nothing is known of it */
-    uint32_t frame;
-    bool fork;       /* the other way was possible too */
-    uint16_t looped; /* registers that here began to stand for all trips of a loop */
-    struct reg regs[ISA_REGISTERS];
-};
-
-struct verifier_past {
-    struct step steps[STEPS_MAX];
-};
-
-#define PAST_SIZE round_up_to(sizeof(struct verifier_past), 4096)
-
-/* One line of the explanation. */
-struct cause {
-    uint32_t at; /* in the trace */
-    uint16_t regs;
-    bool loop;
-    uint32_t times;
-};
+#define VALUE_MAX 320u
+#define SAID_MAX  1024u
+#define COLUMNS   36 /* of an instruction, before what it did */
+#define BIT(n)    (1u << (n))
 
 static const struct {
     const char *rule, *hint;
@@ -67,188 +40,6 @@ bool verifier_reject(struct verifier *v, int err, enum verifier_rule rule, int r
     return false;
 }
 
-/* ---- remembering --------------------------------------------------------------------------------
- */
-
-/* Without memory nothing is remembered, and less explained. */
-void past_start(struct verifier *v)
-{
-    v->past = port_alloc_pages(PAST_SIZE);
-}
-
-void past_end(struct verifier *v)
-{
-    port_free_pages(v->past, PAST_SIZE);
-    v->past = NULL;
-}
-
-static struct step *step_at(struct verifier_past *past, uint32_t at)
-{
-    struct step *step = &past->steps[at % STEPS_MAX];
-
-    return step->number == at + 1 ? step : NULL;
-}
-
-static void remember(struct verifier_past *past, const struct ebpf_walk *walk)
-{
-    struct step *step = &past->steps[walk->length % STEPS_MAX];
-    bool looped = step->number == walk->length + 1 && step->looped;
-
-    if (!looped)
-        step->looped = 0;
-    step->number = walk->length + 1;
-    step->frame = walk->v->now->depth;
-    step->fork = false;
-    __builtin_memcpy(step->regs, frame_now(walk->v)->regs, sizeof(step->regs));
-}
-
-/* The path has come to the head of a loop before, and now stands there for all trips. */
-static void note_loop(struct verifier_past *past, const struct ebpf_walk *walk)
-{
-    struct step *step = step_at(past, walk->length);
-
-    if (!step)
-        return;
-    for (unsigned r = 0; r < ISA_REGISTERS; r++)
-        if (reg_differs(&step->regs[r], &frame_now(walk->v)->regs[r]))
-            step->looped |= (uint16_t)BIT(r);
-}
-
-void past_see(struct verifier_past *past, const struct ebpf_walk *walk)
-{
-    struct step *step;
-
-    switch (walk->event) {
-    case WALK_INSN:
-        remember(past, walk);
-        break;
-    case WALK_PUT_ASIDE:
-        step = step_at(past, walk->length - 1);
-        if (step)
-            step->fork = true;
-        break;
-    case WALK_LOOP_STARTED:
-        note_loop(past, walk);
-        break;
-    case WALK_LOOP_UNDONE:
-        step = step_at(past, walk->length);
-        if (step)
-            step->looped = 0;
-        break;
-    default:
-        break;
-    }
-}
-
-/* ---- following back -----------------------------------------------------------------------------
- */
-
-struct search {
-    struct verifier *v;
-    struct cells cells; /* whose past is looked for */
-    uint32_t frame;
-    struct cause *found;
-    unsigned nr;
-};
-
-static void add_cause(struct search *s, uint32_t at, uint32_t regs, bool loop)
-{
-    uint32_t pc = TRACE_PC(s->v->trace[at]);
-
-    for (unsigned i = 0; i < s->nr; i++) {
-        if (TRACE_PC(s->v->trace[s->found[i].at]) == pc && s->found[i].loop == loop) {
-            s->found[i].times++;
-            return;
-        }
-    }
-    s->found[s->nr++] = (struct cause){at, (uint16_t)regs, loop, 1};
-}
-
-static bool is_conditional(const struct ebpf_decoded *insn)
-{
-    return insn->op >= OP_JEQ64_K && insn->op <= OP_JSLE32_X;
-}
-
-static uint32_t refined(const struct search *s, const struct step *before, const struct step *after)
-{
-    uint32_t changed = 0;
-
-    for (unsigned r = 0; r < ISA_REGISTERS; r++)
-        if ((s->cells.regs[s->frame] >> r & 1) && reg_differs(&before->regs[r], &after->regs[r]))
-            changed |= BIT(r);
-    return changed;
-}
-
-/* The instruction at `at` of the trace, after which s->cells matter: is it a cause? */
-static void look_at(struct search *s, uint32_t at, const struct step *before,
-                    const struct step *after)
-{
-    uint32_t entry = s->v->trace[at], pc = TRACE_PC(entry), reads, writes, hit;
-    const struct ebpf_decoded *insn = &s->v->code[pc];
-
-    if (is_conditional(insn)) {
-        hit = refined(s, before, after);
-        if (hit)
-            add_cause(s, at, hit, false);
-        return;
-    }
-    insn_registers(s->v, pc, &reads, &writes);
-    if (after->frame > before->frame) /* a call, to which these are arguments */
-        hit = s->cells.regs[s->frame] & 0x3e;
-    else if (insn->op == OP_EXIT)
-        hit = 0;
-    else if (insn->op >= OP_LDX_B && insn->op <= OP_ST_DW && (entry & TRACE_STACK) &&
-             (s->cells.slots[TRACE_FRAME(entry)] >> TRACE_SLOT(entry) & 1))
-        hit = BIT(insn->src);
-    else
-        hit = writes & s->cells.regs[s->frame];
-    if (hit)
-        add_cause(s, at, hit, false);
-    trace_undo(s->v, entry, &s->cells, &s->frame);
-}
-
-static bool any(const struct search *s)
-{
-    for (unsigned i = 0; i < ISA_FRAMES_MAX; i++)
-        if (s->cells.regs[i] || s->cells.slots[i])
-            return true;
-    return false;
-}
-
-/* What made the blamed register what it is, the last first. */
-static void find_causes(struct search *s)
-{
-    uint32_t at = s->v->nr_trace - 1;
-    const struct step *after = step_at(s->v->past, at), *before;
-
-    s->frame = s->v->now->depth;
-    s->cells.regs[s->frame] = (uint16_t)BIT(s->v->blamed);
-    while (after && at > 0 && s->nr < CAUSES_MAX && any(s)) {
-        if (after->looped & s->cells.regs[s->frame])
-            add_cause(s, at, after->looped & s->cells.regs[s->frame], true);
-        before = step_at(s->v->past, --at);
-        if (before && s->nr < CAUSES_MAX)
-            look_at(s, at, before, after);
-        after = before;
-    }
-}
-
-/* The branches that the path took where it could have gone on otherwise, the last first, and as the
- * last of them the instruction at `since`. */
-static void find_forks(struct search *s, uint32_t since)
-{
-    for (uint32_t at = s->v->nr_trace - 1; at-- > 0 && s->nr < FORKS_MAX;) {
-        const struct step *step = step_at(s->v->past, at);
-
-        if (TRACE_PC(s->v->trace[at]) == since) {
-            add_cause(s, at, BIT(0), false);
-            return;
-        }
-        if (step && step->fork)
-            add_cause(s, at, 0, false);
-    }
-}
-
 /* ---- saying -------------------------------------------------------------------------------------
  */
 
@@ -272,16 +63,16 @@ static void put_line(struct verifier *v, uint32_t pc, const char *indent,
 
 /* What a cause did: the way of a branch, and the registers that it is about, as they were after
  * it. */
-static void describe(struct verifier *v, const struct cause *c, char *out, uint32_t size)
+static void describe(struct verifier *v, const struct past_cause *c, char *out, uint32_t size)
 {
     uint32_t entry = v->trace[c->at], pc = TRACE_PC(entry), used = 0;
     const struct ebpf_decoded *insn = &v->code[pc];
     bool store = insn->op >= OP_LDX_B && insn->op <= OP_ST_DW && (insn->op - OP_LDX_B) % 3 != 0;
-    const struct step *step = step_at(v->past, c->at + (store || c->loop ? 0 : 1));
+    const struct past_step *step = past_step(v->past, c->at + (store || c->loop ? 0 : 1));
     char value[VALUE_MAX];
 
     out[0] = 0;
-    if (is_conditional(insn) && !c->loop)
+    if (past_is_branch(insn) && !c->loop)
         used = (uint32_t)port_format(
             out, size, "%s%s", TRACE_PC(v->trace[c->at + 1]) == pc + 1 ? " not taken" : " taken",
             c->regs ? ":" : "");
@@ -299,7 +90,7 @@ static void describe(struct verifier *v, const struct cause *c, char *out, uint3
         port_format(out + used, size - used, " (%u times)", c->times);
 }
 
-static void put_causes(struct search *s)
+static void put_causes(struct past_search *s)
 {
     struct verifier *v = s->v;
     const struct ebpf_watch *watch = v->load->watch;
@@ -324,12 +115,11 @@ static void put_causes(struct search *s)
 /* The register, and what made it so. */
 static void put_register(struct verifier *v)
 {
-    struct cause found[CAUSES_MAX + 1];
-    struct search s = {.v = v, .found = found};
+    struct past_search s = {.v = v};
     const struct reg *reg = reg_now(v, (unsigned)v->blamed);
     char value[VALUE_MAX];
 
-    find_causes(&s);
+    past_causes(&s);
     if (reg->type != REG_NONE) {
         reg_print(reg, value, sizeof(value));
         ebpf_log_write(v->load->log, "R%d=%s", v->blamed, value);
@@ -343,10 +133,9 @@ static void put_register(struct verifier *v)
 /* The way to the instruction, where it is the path that is wrong. */
 static void put_forks(struct verifier *v, uint32_t since)
 {
-    struct cause found[FORKS_MAX + 1];
-    struct search s = {.v = v, .found = found};
+    struct past_search s = {.v = v};
 
-    find_forks(&s, since);
+    past_forks(&s, since);
     if (s.nr)
         ebpf_log_write(v->load->log, "the path here (last step first):\n");
     put_causes(&s);
