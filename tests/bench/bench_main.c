@@ -164,6 +164,8 @@ int main(int argc, char **argv)
     err = bench_set(true, argc, argv, json);
     if (!err)
         err = bench_set(false, argc, argv, json);
+    if (!err)
+        err = bench_verifier(argv[1], json);
     bench_compile(json);
     fputs("]\n", json);
     fclose(json);

@@ -221,7 +221,7 @@ double bench_time_compile(struct ebpf_prog *prog, unsigned times)
 }
 
 /* The program's instructions as PROG_LOAD had them: maps by their place in prog->maps. */
-static struct bpf_insn *loaded_insns(const struct ebpf_prog *prog)
+struct bpf_insn *bench_insns(const struct ebpf_prog *prog)
 {
     size_t size = prog->nr_insns * sizeof(prog->insns[0]);
     struct bpf_insn *insns = malloc(size);
@@ -242,7 +242,7 @@ static struct bpf_insn *loaded_insns(const struct ebpf_prog *prog)
  * test's own. */
 static bool verify(struct ebpf_prog *prog)
 {
-    struct bpf_insn *insns = loaded_insns(prog);
+    struct bpf_insn *insns = bench_insns(prog);
     struct ebpf_prog_load load = {.type = prog->type,
                                   .insns = insns,
                                   .nr_insns = prog->nr_insns,
@@ -271,16 +271,25 @@ static struct bpf_map *map_of(struct bpf_object *object)
     return NULL;
 }
 
-static struct ebpf_prog *load(const char *path, enum ebpf_engine engine, struct bpf_object **object)
+/* The one program of an object file, loaded. NULL: there is a message. The caller closes *object in
+ * any case. */
+struct ebpf_prog *bench_open(const char *path, struct bpf_object **object)
 {
     struct bpf_program *program;
-    struct ebpf_prog *prog;
 
     *object = vm_object_open(path);
     program = *object ? vm_object_choose(*object, NULL) : NULL;
     if (!program || vm_object_load(*object, program, VM_TYPE_OF_SECTION))
         return NULL;
-    prog = vm_prog(bpf_program__fd(program));
+    return vm_prog(bpf_program__fd(program));
+}
+
+static struct ebpf_prog *load(const char *path, enum ebpf_engine engine, struct bpf_object **object)
+{
+    struct ebpf_prog *prog = bench_open(path, object);
+
+    if (!prog)
+        return NULL;
     if (!prog->proof && !verify(prog))
         vm_error("%s: the verifier refuses it", path);
     return ebpf_engine_prepare(prog, engine) ? NULL : prog;

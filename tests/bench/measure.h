@@ -1,6 +1,7 @@
 /*
  * `make bench`, between its files: bench_main.c lists the programs and prints, bench_run.c runs one
- * of them natively and in the engines, bench_compile.c times compilation.
+ * of them natively and in the engines, bench_compile.c times compilation, bench_verifier.c
+ * verification.
  */
 #ifndef SKEP_TESTS_BENCH_MEASURE_H
 #define SKEP_TESTS_BENCH_MEASURE_H
@@ -16,6 +17,8 @@
 
 enum bench_engine { NATIVE, JIT, INTERP, NR_ENGINES };
 
+struct bpf_insn;
+struct bpf_object;
 struct ebpf_prog;
 
 struct bench {
@@ -33,8 +36,12 @@ struct bench {
 /* bench_run.c */
 double now_ns(void);
 int bench_one(struct bench *b, const char *folder);
+struct ebpf_prog *bench_open(const char *path, struct bpf_object **object);
+struct bpf_insn *bench_insns(const struct ebpf_prog *prog);
 double bench_time_compile(struct ebpf_prog *prog, unsigned times);
 /* bench_compile.c */
 void bench_compile(FILE *json);
+/* bench_verifier.c */
+int bench_verifier(const char *folder, FILE *json);
 
 #endif
