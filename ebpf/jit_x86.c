@@ -180,9 +180,7 @@ static int emit_all(struct jit *j)
             enter_function(j);
         j->offsets[j->pc] = (uint32_t)(j->at - j->buffer);
         j->first_fixup[j->pc] = j->nr_fixups;
-        if (j->skip_next)
-            j->skip_next = false;
-        else
+        if (j->pc == 0 || j->pc != j->skip)
             emit(j, &low->code[j->pc]);
     }
     j->offsets[low->nr] = (uint32_t)(j->at - j->buffer);

@@ -88,7 +88,7 @@ struct jit {
     /* Flags hold the comparison of this register with 0 (ZF alone); NO_FLAGS: they do not. */
     uint8_t flags_of;
     bool flags_wide;
-    bool skip_next; /* the next slot's work has been done with this one's */
+    uint32_t skip; /* the slot whose work has been done with one before it; 0: none */
 };
 
 #define NO_FLAGS 0xffu
@@ -310,6 +310,7 @@ struct fixup *jit_add_fixup(struct jit *j, enum fixup_kind kind, uint32_t target
 
 /* jit_x86_alu.c */
 void jit_mov_imm(struct jit *j, unsigned dst, uint64_t imm);
+void jit_mov_imm_keeping_flags(struct jit *j, unsigned dst, uint64_t imm);
 void jit_emit_alu(struct jit *j, const struct ebpf_decoded *i, struct jit_op op);
 void jit_emit_lea(struct jit *j, const struct ebpf_decoded *i, bool wide);
 void jit_emit_rotate(struct jit *j, const struct ebpf_decoded *i, bool wide);

@@ -4,12 +4,10 @@
  */
 #include "ebpf/jit_x86.h"
 
-/* Loads a constant the shortest way. Changes flags. */
-void jit_mov_imm(struct jit *j, unsigned dst, uint64_t imm)
+/* Loads a constant. */
+void jit_mov_imm_keeping_flags(struct jit *j, unsigned dst, uint64_t imm)
 {
-    if (imm == 0) {
-        alu_rr(j, false, X86_XOR, dst, dst);
-    } else if (imm == (uint32_t)imm) {
+    if (imm == (uint32_t)imm) {
         put_rex(j, false, 0, 0, dst, false);
         put1(j, (uint8_t)(0xb8 + (dst & 7)));
         put4(j, (uint32_t)imm);
@@ -21,6 +19,15 @@ void jit_mov_imm(struct jit *j, unsigned dst, uint64_t imm)
         put1(j, (uint8_t)(0xb8 + (dst & 7)));
         put8(j, imm);
     }
+}
+
+/* Loads a constant the shortest way. Changes flags. */
+void jit_mov_imm(struct jit *j, unsigned dst, uint64_t imm)
+{
+    if (imm == 0)
+        alu_rr(j, false, X86_XOR, dst, dst);
+    else
+        jit_mov_imm_keeping_flags(j, dst, imm);
 }
 
 static unsigned log2_of(uint32_t power_of_two)

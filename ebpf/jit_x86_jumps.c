@@ -52,7 +52,8 @@ static void emit_test_imm(struct jit *j, unsigned dst, int32_t imm, bool wide)
     put4(j, (uint32_t)imm);
 }
 
-void jit_emit_jcc(struct jit *j, const struct ebpf_decoded *i, struct jit_op op)
+/* Sets the flags for a conditional jump; under which condition it jumps. */
+static uint8_t emit_compare(struct jit *j, const struct ebpf_decoded *i, struct jit_op op)
 {
     bool wide = op.flags & OP_WIDE, imm = op.flags & OP_IMM;
     unsigned dst = home(i->dst);
@@ -67,7 +68,60 @@ void jit_emit_jcc(struct jit *j, const struct ebpf_decoded *i, struct jit_op op)
         alu_ri(j, wide, X86_CMP, dst, (int32_t)i->imm);
     else
         alu_rr(j, wide, X86_CMP, dst, home(i->src));
-    jit_add_fixup(j, FIX_JCC, (uint32_t)i->off)->cc = op.code == CC_TEST ? CC_NE : op.code;
+    return op.code == CC_TEST ? CC_NE : op.code;
+}
+
+static bool is_nothing(uint16_t op)
+{
+    return op == LOW_NOP || op == OP_LD_IMM64_HIGH;
+}
+
+/* The one move that a conditional jump jumps over, or 0: compilers for BPF, which has no
+ * conditional move, write `if c goto over; a = b; over:` for a = c ? a : b. */
+static uint32_t move_over(const struct jit *j, uint32_t target)
+{
+    const struct ebpf_lowered *low = j->low;
+    uint32_t slot = j->pc + 1;
+
+    while (slot < target && is_nothing(low->code[slot].op) && !(low->flags[slot] & LOW_TARGET))
+        slot++;
+    if (slot >= target || (low->flags[slot] & (LOW_TARGET | LOW_FUNCTION)) ||
+        jit_ops[low->code[slot].op].kind != KIND_MOV)
+        return 0;
+    for (uint32_t rest = slot + 1; rest < target; rest++)
+        if (!is_nothing(low->code[rest].op))
+            return 0;
+    return slot;
+}
+
+/* Where what is moved stands as 64 bits; r11 where it does not yet. Keeps flags. */
+static unsigned emit_moved(struct jit *j, const struct ebpf_decoded *move)
+{
+    uint8_t flags = jit_ops[move->op].flags;
+
+    if (flags & OP_IMM)
+        jit_mov_imm_keeping_flags(j, R11, flags & OP_WIDE ? move->imm : (uint32_t)move->imm);
+    else if (flags & OP_WIDE)
+        return home(move->src);
+    else
+        mov_rr(j, false, R11, home(move->src));
+    return R11;
+}
+
+void jit_emit_jcc(struct jit *j, const struct ebpf_decoded *i, struct jit_op op)
+{
+    uint32_t move = move_over(j, (uint32_t)i->off);
+
+    if (move) {
+        unsigned moved = emit_moved(j, &j->low->code[move]);
+        uint8_t cc = emit_compare(j, i, op);
+
+        op0f_rr(j, true, 0x40 + (cc ^ 1), home(j->low->code[move].dst), moved, false); /* cmov */
+        j->skip = move;
+        return;
+    }
+    op.code = emit_compare(j, i, op);
+    jit_add_fixup(j, FIX_JCC, (uint32_t)i->off)->cc = op.code;
 }
 
 /* Table of 32-bit distances from its own start. */

@@ -49,7 +49,7 @@ void jit_emit_lookup(struct jit *j, const struct ebpf_decoded *i)
         alu_ri(j, false, X86_CMP, R10, (int32_t)l->nr);
         if (null_check_follows(j, i + 1)) {
             jit_add_fixup(j, FIX_JCC, (uint32_t)i[1].off)->cc = CC_AE;
-            j->skip_next = true;
+            j->skip = j->pc + 1;
         } else {
             outside = short_jump(j, SHORT_JCC(CC_AE));
         }
