@@ -1,8 +1,8 @@
 /*
- * The command server: datagrams in and out, leases, exactly-once execution. A request is executed
+ * The command server: requests and replies, leases, exactly-once execution. A request is executed
  * when it is complete and its sequence number is new; one that was answered before gets the kept
- * reply again. Hellos are server_hello.c's, sessions server_session.c's, executing and encoding
- * server_dispatch.c's. Between here and the link lies the seal (net/seal.c).
+ * reply again. Datagrams come and go through server_wire.c; hellos are server_hello.c's, sessions
+ * server_session.c's, executing and encoding server_dispatch.c's.
  *
  * Memory: a request grows with what has arrived, to WIRE_MESSAGE_MAX a session and
  * SERVER_REQUEST_BYTES_MAX in all; a kept reply is at most WIRE_REPLY_MAX.
@@ -41,20 +41,7 @@ static void *request_resize(void *arg, void *block, size_t old_size, size_t size
     return moved;
 }
 
-/* ---- datagrams out ------------------------------------------------------------------------- */
-
-/* Sends a plain datagram to the session's client, sealed unless the server speaks in plain. */
-static void send_datagram(struct server *server, struct server_session *session, const void *plain,
-                          size_t len)
-{
-    uint8_t sealed[WIRE_DATAGRAM_MAX];
-
-    if (server->sealed) {
-        len = seal_datagram(&session->seal, plain, len, sealed);
-        plain = sealed;
-    }
-    server->link->send(server->link, &session->from, plain, len);
-}
+/* ---- replies and acknowledgements ---------------------------------------------------------- */
 
 static void send_ack(struct server *server, struct server_session *session,
                      const struct wire_header *fragment)
@@ -62,7 +49,7 @@ static void send_ack(struct server *server, struct server_session *session,
     struct wire_header ack;
 
     channel_make_ack(fragment, &ack);
-    send_datagram(server, session, &ack, sizeof(ack));
+    server_send(server, session, &ack, sizeof(ack));
 }
 
 /* Sends what is due of the session's reply. */
@@ -72,7 +59,7 @@ static void pump(struct server *server, struct server_session *session, uint64_t
     size_t len;
 
     while ((len = channel_tx_next(&session->tx, &session->rtt, now_ns, datagram)) > 0)
-        send_datagram(server, session, datagram, len);
+        server_send(server, session, datagram, len);
     if (channel_tx_tries(&session->tx) > REPLY_TRIES_MAX)
         session->tx.active = false;
 }
@@ -167,8 +154,8 @@ static void receive_request(struct server *server, struct server_session *sessio
 }
 
 /* A datagram of a session, in plain. */
-static void take_datagram(struct server *server, struct server_session *session,
-                          const struct wire_header *header, const uint8_t *payload, uint64_t now_ns)
+void server_take(struct server *server, struct server_session *session,
+                 const struct wire_header *header, const uint8_t *payload, uint64_t now_ns)
 {
     if (header->kind == WIRE_REPLY) {
         server->stats.datagrams_foreign++;
@@ -181,80 +168,6 @@ static void take_datagram(struct server *server, struct server_session *session,
         channel_tx_ack(&session->tx, &session->rtt, header->fragment, now_ns);
     if (session->state != SESSION_FREE)
         pump(server, session, now_ns);
-}
-
-/* ---- datagrams in ---------------------------------------------------------------------------- */
-
-/* What a server in plain says to a client that seals: an answer that is a status only. */
-static void send_refusal(struct server *server, const struct net_endpoint *to)
-{
-    struct wire_header reply = {.magic = WIRE_MAGIC,
-                                .version = WIRE_VERSION_PLAIN,
-                                .kind = WIRE_REPLY,
-                                .command = SKEP_HELLO,
-                                .status = -EPROTONOSUPPORT,
-                                .fragments = 1};
-
-    server->link->send(server->link, to, &reply, sizeof(reply));
-}
-
-static void receive_plain(struct server *server, const struct net_endpoint *from,
-                          const void *datagram, size_t len, uint64_t now_ns)
-{
-    const uint8_t *payload = (const uint8_t *)datagram + sizeof(struct wire_header);
-    struct wire_header header;
-    int err = channel_parse(datagram, len, &header);
-
-    if (err) {
-        server->stats.datagrams_bad++;
-        if (err == -EPROTONOSUPPORT && header.kind == WIRE_REQUEST && header.session == 0)
-            send_refusal(server, from);
-        return;
-    }
-    if (header.session == 0) {
-        server_receive_hello(server, from, NULL, &header, payload, now_ns);
-        return;
-    }
-    struct server_session *session = server_session_find(server, header.session, from);
-    if (session)
-        take_datagram(server, session, &header, payload, now_ns);
-    else
-        server->stats.datagrams_foreign++;
-}
-
-/* Behind the opening, everything is as in plain. What does not open gets no answer, and no code
- * that knows of sessions' contents sees it. */
-static void receive_sealed(struct server *server, const struct net_endpoint *from,
-                           const void *datagram, size_t len, uint64_t now_ns)
-{
-    uint8_t plain[WIRE_DATAGRAM_MAX];
-    struct wire_header header;
-    struct wire_seal clear;
-
-    if (seal_parse(datagram, len, &clear)) {
-        server->stats.datagrams_bad++;
-        return;
-    }
-    if (clear.session == 0) {
-        server_receive_sealed_hello(server, from, datagram, len, now_ns);
-        return;
-    }
-    struct server_session *session = server_session_find(server, clear.session, from);
-    if (!session) {
-        server->stats.datagrams_foreign++;
-        return;
-    }
-    int opened = seal_open(&session->seal, datagram, len, plain);
-    if (opened == -EALREADY)
-        server->stats.datagrams_replayed++;
-    else if (opened < 0)
-        server->stats.datagrams_unopened++;
-    else if (channel_parse(plain, (size_t)opened, &header))
-        server->stats.datagrams_bad++;
-    else {
-        server->stats.datagrams_opened++;
-        take_datagram(server, session, &header, plain + sizeof(header), now_ns);
-    }
 }
 
 /* ---- the public face ----------------------------------------------------------------------- */
@@ -287,17 +200,6 @@ void server_destroy(struct server *server)
             server_session_end(server, &server->sessions[i]);
     crypto_wipe(server->key, sizeof(server->key));
     kfree(server);
-}
-
-/* One datagram from the network, of any length and content. Executes the request that it
- * completes. */
-void server_receive(struct server *server, const struct net_endpoint *from, const void *datagram,
-                    size_t len, uint64_t now_ns)
-{
-    if (server->sealed)
-        receive_sealed(server, from, datagram, len, now_ns);
-    else
-        receive_plain(server, from, datagram, len, now_ns);
 }
 
 /* Powers off once every reply has arrived or the grace is over. Returns when to look again. */

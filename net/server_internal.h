@@ -1,8 +1,8 @@
 /*
- * What the files of the command server share: server.c (datagrams, requests, leases),
- * server_hello.c (how a session begins), server_session.c (the table of sessions),
- * server_dispatch.c (a request becomes a call and its result a reply), server_trace.c and
- * server_sys.c (the commands beyond bpf(2)).
+ * What the files of the command server share: server_wire.c (datagrams, sealed or not), server.c
+ * (requests, leases), server_hello.c (how a session begins), server_session.c (the table of
+ * sessions), server_dispatch.c (a request becomes a call and its result a reply), server_trace.c
+ * and server_sys.c (the commands beyond bpf(2)).
  */
 #ifndef SKEP_NET_SERVER_INTERNAL_H
 #define SKEP_NET_SERVER_INTERNAL_H
@@ -86,7 +86,12 @@ long server_klog_read(struct server *, struct server_session *, void *attr);
 long server_symbols_read(struct server *, struct server_session *, void *attr);
 long server_sys_info(struct server *, struct server_session *, void *attr);
 long server_power(struct server *, struct server_session *, void *attr);
+/* server_wire.c */
+void server_send(struct server *server, struct server_session *session, const void *plain,
+                 size_t len);
 /* server.c */
+void server_take(struct server *server, struct server_session *session,
+                 const struct wire_header *header, const uint8_t *payload, uint64_t now_ns);
 void server_answer(struct server *server, struct server_session *session, int32_t status,
                    const void *reply, uint32_t reply_size, uint64_t now_ns);
 /* server_hello.c */

@@ -1,8 +1,8 @@
 # The command server in a host process: what of kernel/ and net/ runs there, shared by
 # build/skep-serve, skep-vm and the unit tests.
 
-SERVER_SRCS := net/channel.c net/seal.c net/crypto.c net/server.c net/server_hello.c net/server_session.c net/server_dispatch.c net/server_trace.c \
-	net/server_sys.c
+SERVER_SRCS := net/channel.c net/seal.c net/crypto.c net/server.c net/server_wire.c \
+	net/server_hello.c net/server_session.c net/server_dispatch.c net/server_trace.c net/server_sys.c
 ENGINE_SRCS := $(wildcard ebpf/*.c)
 # The parts of the kernel that the server and the engine stand on, but for its heap.
 MACHINE_SRCS := kernel/ebpf_port.c kernel/probe.c kernel/tracepoint.c kernel/tracepoint_format.c \

@@ -70,6 +70,6 @@ test-run:
 .PHONY: lint format
 lint: ## clang-format, clang-tidy and cppcheck over our own code
 	$(Q)scripts/setup --lint
-	$(Q)scripts/lint "$(GUEST_CFLAGS)" "$(LWIP_INC)"
+	$(Q)scripts/lint "$(GUEST_CFLAGS)" "$(LWIP_INC) $(BEARSSL_INC)"
 format: ## let clang-format rewrite our own code
 	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i

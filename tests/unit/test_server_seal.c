@@ -1,7 +1,7 @@
 /*
  * The sealing server's rules about who is heard: nothing that does not open gets an answer or makes
  * any state; a hello's answer is no longer than the hello; a datagram is obeyed once; the keys of a
- * session end with it (net/server.c, net/server_hello.c).
+ * session end with it (net/server_wire.c, net/server_hello.c).
  */
 #include <errno.h>
 #include <stdlib.h>
