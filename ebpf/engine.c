@@ -68,7 +68,8 @@ bool ebpf_engine_takes(const struct ebpf_prog *prog, const void *ctx, uint32_t c
     if (prog->type != EBPF_PROG_TYPE_MEM)
         return true;
     ebpf_context_packet(prog->type, ctx, &start, &end);
-    return end - start >= prog->proof->mem_size;
+    return prog->proof->mem_exact ? end - start == prog->proof->mem_size
+                                  : end - start >= prog->proof->mem_size;
 }
 
 /* What every run begins with, and what it must not leave behind. */

@@ -2,9 +2,6 @@
  * Links: what makes a program run at an event, for as long as somebody holds the link. Made by the
  * commands in sys_link.c; the port (kernel/ebpf_port.c, user/vm) puts them on their targets and
  * calls ebpf_link_run at each event. Errors are Linux's, from kernel/bpf/syscall.c.
- *
- * Not checked here: that a tracepoint's record is as long as the program expects; each access to it
- * is checked when it is made.
  */
 #include <linux/errno.h>
 #include <linux/if_link.h>
@@ -12,6 +9,7 @@
 #include "ebpf/base.h"
 #include "ebpf/link.h"
 #include "ebpf/port.h"
+#include "ebpf/proof.h"
 
 /* ---- opened tracepoints ------------------------------------------------------------------ */
 
@@ -64,6 +62,13 @@ static void destroy_link(struct ebpf_object *object)
     port_free(link);
 }
 
+/* Has the event all that the program reads of its context? How long a tracepoint's record is shows
+ * only here. What is not verified is checked at each access instead. */
+static bool has_context(const struct ebpf_link *link, const struct ebpf_prog *prog)
+{
+    return link->hook == EBPF_HOOK_XDP || !prog->proof || prog->proof->ctx_end <= link->ctx_size;
+}
+
 /* A link as described, attached. Holds a reference to its program. */
 static int make_link(const struct ebpf_link *description, struct ebpf_prog *prog,
                      struct ebpf_link **out)
@@ -92,7 +97,8 @@ static int make_link(const struct ebpf_link *description, struct ebpf_prog *prog
     return 0;
 }
 
-/* A tracepoint program on an opened tracepoint. -EINVAL: another type of program. */
+/* A tracepoint program on an opened tracepoint. -EINVAL: another type of program. -EACCES: it reads
+ * beyond the tracepoint's record (Linux: perf_event_set_bpf_prog). */
 int ebpf_link_tracepoint(struct ebpf_prog *prog, struct ebpf_event *event, uint64_t cookie,
                          struct ebpf_link **out)
 {
@@ -103,10 +109,13 @@ int ebpf_link_tracepoint(struct ebpf_prog *prog, struct ebpf_event *event, uint6
                              .tracepoint = event->tracepoint,
                              .cookie = cookie};
 
-    return prog->type == BPF_PROG_TYPE_TRACEPOINT ? make_link(&link, prog, out) : -EINVAL;
+    if (prog->type != BPF_PROG_TYPE_TRACEPOINT)
+        return -EINVAL;
+    return has_context(&link, prog) ? make_link(&link, prog, out) : -EACCES;
 }
 
-/* A raw tracepoint program on a tracepoint's arguments. -ENOENT: none has this name. */
+/* A raw tracepoint program on a tracepoint's arguments. -ENOENT: none has this name. -EINVAL: it
+ * reads more arguments than there are (Linux: __bpf_probe_register), or is of another type. */
 int ebpf_link_raw_tracepoint(struct ebpf_prog *prog, const char *name, struct ebpf_link **out)
 {
     struct ebpf_link link = {.type = BPF_LINK_TYPE_RAW_TRACEPOINT,
@@ -120,7 +129,7 @@ int ebpf_link_raw_tracepoint(struct ebpf_prog *prog, const char *name, struct eb
         return -ENOENT;
     link.ctx_size = nargs * 8;
     copy_text(link.name, name, sizeof(link.name));
-    return make_link(&link, prog, out);
+    return has_context(&link, prog) ? make_link(&link, prog, out) : -EINVAL;
 }
 
 /* An XDP program on an interface, which has room for one. flags: XDP_FLAGS_SKB_MODE or
@@ -137,7 +146,8 @@ int ebpf_link_xdp(struct ebpf_prog *prog, uint32_t ifindex, uint32_t flags, stru
 }
 
 /* Puts another program of the same type into a link, between two events. expected: the one that
- * must be there now, else -EPERM; NULL: any. -ENOLINK when it is detached. */
+ * must be there now, else -EPERM; NULL: any. -ENOLINK when it is detached, -EACCES when the event
+ * has not all that the program reads. */
 int ebpf_link_update(struct ebpf_link *link, struct ebpf_prog *prog, struct ebpf_prog *expected)
 {
     struct ebpf_prog *old = link->prog;
@@ -148,6 +158,8 @@ int ebpf_link_update(struct ebpf_link *link, struct ebpf_prog *prog, struct ebpf
         return -ENOLINK;
     if (prog->type != old->type)
         return -EINVAL;
+    if (!has_context(link, prog))
+        return -EACCES;
     ebpf_prog_get(prog);
     /* An event sees the one or the other: programs run with preemption off, so none is under way
      * on this CPU while a thread is here. */

@@ -12,6 +12,7 @@
 #include "ebpf/port.h"
 #include "ebpf/proof.h"
 #include "ebpf/sha1.h"
+#include "ebpf/verifier.h"
 
 void ebpf_prog_get(struct ebpf_prog *prog)
 {
@@ -48,7 +49,7 @@ static void free_prog(struct ebpf_prog *prog)
 {
     ebpf_engine_release(prog);
     if (prog->proof)
-        port_free(prog->proof->slots);
+        ebpf_proof_free(prog->proof);
     port_free(prog->proof);
     for (uint32_t i = 0; i < prog->nr_maps; i++)
         ebpf_map_put(prog->maps[i]);
@@ -187,6 +188,25 @@ static void show_map_ids(struct ebpf_prog *prog)
     }
 }
 
+/* Proves the program safe. The proof is the program's; there is none when that was not asked for,
+ * and then the checked interpreter alone runs it. */
+static int verify(struct ebpf_prog *prog, const struct ebpf_prog_load *load)
+{
+    int err;
+
+    if (load->unverified)
+        return 0;
+    prog->proof = port_alloc(sizeof(*prog->proof));
+    if (!prog->proof)
+        return -ENOMEM;
+    err = ebpf_verify(load, prog->decoded, load->verify_flags, prog->proof);
+    if (err) {
+        port_free(prog->proof);
+        prog->proof = NULL;
+    }
+    return err;
+}
+
 /* Verified programs run as machine code, or interpreted where there is no memory for that. */
 static int choose_engine(struct ebpf_prog *prog)
 {
@@ -195,9 +215,9 @@ static int choose_engine(struct ebpf_prog *prog)
     return err ? ebpf_engine_prepare(prog, EBPF_INTERP) : 0;
 }
 
-/* Decodes and checks bytecode and makes a program with one reference, which the caller owns. Copies
- * what it keeps, takes references on maps and BTF. -EINVAL or -E2BIG with a sentence in load->log,
- * -ENOMEM. Thread context. */
+/* Decodes and verifies bytecode and makes a program with one reference, which the caller owns.
+ * Copies what it keeps, takes references on maps and BTF. -EINVAL, -EACCES, -E2BIG or -ENOMEM with
+ * a sentence in load->log. Thread context. */
 int ebpf_prog_create(const struct ebpf_prog_load *load, struct ebpf_prog **out)
 {
     struct ebpf_prog *prog;
@@ -216,6 +236,8 @@ int ebpf_prog_create(const struct ebpf_prog_load *load, struct ebpf_prog **out)
     err = take_parts(prog, load);
     if (!err)
         err = ebpf_decode(load, prog->gpl_compatible, prog->decoded);
+    if (!err)
+        err = verify(prog, load);
     if (!err)
         err = make_tag(prog);
     if (!err) {

@@ -57,7 +57,7 @@ void ebpf_btf_put(struct ebpf_btf *btf);
 void ebpf_prog_get(struct ebpf_prog *prog);
 void ebpf_prog_put(struct ebpf_prog *prog);
 
-/* Decodes and checks bytecode, resolves ld_imm64 maps, makes the program runnable. log receives
+/* Decodes and verifies bytecode, resolves ld_imm64 maps, makes the program runnable. log receives
  * what is wrong, in sentences (may be NULL). Ownership: copies everything it keeps. */
 struct ebpf_prog_load;
 int ebpf_prog_create(const struct ebpf_prog_load *load, struct ebpf_prog **out);
@@ -78,8 +78,10 @@ struct ebpf_prog_load {
     struct ebpf_btf *btf;
     const void *func_info, *line_info;
     uint32_t nr_func_info, nr_line_info;
-    uint32_t mem_size; /* type mem: the least memory that a run will be given */
-    bool unverified;   /* tools and tests alone: for the checked interpreter, as it is */
+    uint32_t mem_size;     /* type mem: the least memory that a run will be given */
+    bool mem_exact;        /* likewise: that much on every run; with none of it r1 is 0 */
+    uint32_t verify_flags; /* enum ebpf_verify_flag */
+    bool unverified;       /* tools and tests alone: for the checked interpreter, as it is */
     struct ebpf_log *log;
     const struct ebpf_watch *watch; /* tools: is told of the verifier's steps; may be NULL */
 };

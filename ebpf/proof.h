@@ -52,6 +52,7 @@ struct ebpf_proof {
     bool reads_unwritten_stack;    /* some path: frames must then start as zeroes */
     uint32_t ctx_end;              /* one past the highest byte of the context that is read */
     uint32_t mem_size;             /* type mem: the least memory that a run must be given */
+    bool mem_exact;                /* likewise: no more than that, either */
 };
 
 #endif

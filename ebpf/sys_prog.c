@@ -8,6 +8,7 @@
 #include "ebpf/base.h"
 #include "ebpf/port.h"
 #include "ebpf/sys.h"
+#include "ebpf/verifier.h"
 
 /* A client's test run may repeat 2^32 times; the server serves nobody else meanwhile. */
 #define TEST_RUN_LIMIT_NS 3000000000u
@@ -172,6 +173,15 @@ static int take_btf(struct load *load)
     return err;
 }
 
+/* As on Linux where the machine reads memory at any address: alignment is checked when asked for,
+ * unless any is asked for. */
+static uint32_t verify_flags(uint32_t prog_flags)
+{
+    bool strict = (prog_flags & BPF_F_STRICT_ALIGNMENT) && !(prog_flags & BPF_F_ANY_ALIGNMENT);
+
+    return strict ? EBPF_VERIFY_STRICT_ALIGNMENT : 0;
+}
+
 /* skep-vm alone: from now on, programs are loaded as they are, for the checked interpreter. */
 void ebpf_load_unverified(bool on)
 {
@@ -211,6 +221,7 @@ long ebpf_cmd_PROG_LOAD(struct ebpf_session *session, union marshal_attr *attr)
     load->prog.expected_attach_type = a->expected_attach_type;
     load->prog.name = load->name;
     load->prog.license = ebpf_attr_pointer(a->license);
+    load->prog.verify_flags = verify_flags(a->prog_flags);
     load->prog.unverified = unverified;
     load->prog.log = &load->log;
     result = ebpf_get_log(&load->log, a->log_buf, a->log_size, a->log_level);

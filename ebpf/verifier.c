@@ -397,6 +397,7 @@ static void finish(struct verifier *v)
     proof->total_states = v->cost.total_states;
     proof->peak_bytes = v->cost.peak_bytes;
     proof->mem_size = v->load->mem_size;
+    proof->mem_exact = v->load->mem_exact;
     v->cost.insn = v->err_slot;
     last_cost = v->cost;
 }

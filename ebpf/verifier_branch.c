@@ -5,6 +5,7 @@
  */
 #include "ebpf/base.h"
 #include "ebpf/map.h"
+#include "ebpf/prog.h"
 #include "ebpf/verifier_state.h"
 
 /* The way that the jump goes is on a stack of its own; comes back to it with state at pc. */
@@ -138,9 +139,10 @@ static bool raise_range(struct verifier *v, struct reg *reg, void *arg)
 static void packet_inside(struct verifier *v, const struct reg *ptr, bool strict)
 {
     struct packet_check check = {ptr->type, ptr->id, ptr->off + (strict ? 1 : 0)};
+    uint64_t limit = v->load->type == EBPF_PROG_TYPE_MEM ? OFFSET_MAX : PACKET_OFF_MAX;
 
-    if (ptr->off < 0 || ptr->n.smin < 0 || ptr->n.umax > PACKET_OFF_MAX ||
-        (uint64_t)ptr->off + ptr->n.umax > PACKET_OFF_MAX)
+    if (ptr->off < 0 || ptr->n.smin < 0 || ptr->n.umax > limit ||
+        (uint64_t)ptr->off + ptr->n.umax > limit)
         return;
     regs_visit(v, raise_range, &check);
 }
@@ -204,9 +206,9 @@ static bool raise_all(struct verifier *v, struct reg *reg, void *arg)
 static void learn_length(struct verifier *v, unsigned regno)
 {
     const struct reg *reg = reg_now(v, regno);
-    struct length length = {.least = (int64_t)reg->n.umin};
+    struct length length = {.least = reg->n.umin < OFFSET_MAX ? (int64_t)reg->n.umin : OFFSET_MAX};
 
-    if (reg->type != REG_SCALAR || reg->id != ID_LENGTH || reg->off || reg->n.umin > OFFSET_MAX)
+    if (reg->type != REG_SCALAR || reg->id != ID_LENGTH || reg->off)
         return;
     regs_visit(v, raise_all, &length);
     if (length.news)
@@ -277,6 +279,35 @@ static int decide_pointer(const struct ebpf_decoded *insn, const struct reg *dst
     return !null;
 }
 
+/* How far from the packet's beginning it points. */
+static struct scalar place(const struct reg *reg)
+{
+    struct scalar off = scalar_const((uint64_t)reg->off);
+
+    return scalar_alu(OP_ADD64_X, &reg->n, &off);
+}
+
+/* Pointers into the packet compare as their places in it do. */
+static int decide_places(const struct ebpf_decoded *insn, const struct reg *dst,
+                         const struct reg *src)
+{
+    struct scalar left = place(dst), right = place(src);
+
+    if (dst->type != REG_PACKET || src->type != REG_PACKET || left.smin < 0 || right.smin < 0)
+        return -1;
+    switch (insn->op) {
+    case OP_JEQ64_X:
+    case OP_JNE64_X:
+    case OP_JGT64_X:
+    case OP_JGE64_X:
+    case OP_JLT64_X:
+    case OP_JLE64_X:
+        return scalar_decide((enum ebpf_op)insn->op, &left, &right);
+    default:
+        return -1;
+    }
+}
+
 static int decide(struct verifier *v, const struct ebpf_decoded *insn, const struct reg *dst,
                   const struct reg *src, bool src_is_reg)
 {
@@ -293,6 +324,8 @@ static int decide(struct verifier *v, const struct ebpf_decoded *insn, const str
         way = decide_pointer(insn, dst, src);
         if (way >= 0 && src_is_reg)
             precise_reg(v, insn->src);
+        if (way < 0)
+            way = decide_places(insn, dst, src);
     }
     return way;
 }

@@ -30,9 +30,13 @@ static void begin_program(struct verifier *v)
         f->regs[1] = (struct reg){.type = REG_CTX, .n = scalar_const(0)};
         return;
     }
-    f->regs[1] = (struct reg){.type = REG_PACKET, .range = (int64_t)size, .n = scalar_const(0)};
-    reg_set_scalar(&f->regs[2], scalar_range(size, UINT32_MAX));
-    f->regs[2].id = ID_LENGTH;
+    if (v->load->mem_exact && size == 0)
+        reg_set_scalar(&f->regs[1], scalar_const(0));
+    else
+        f->regs[1] = (struct reg){.type = REG_PACKET, .range = (int64_t)size, .n = scalar_const(0)};
+    reg_set_scalar(&f->regs[2], scalar_range(size, v->load->mem_exact ? size : UINT32_MAX));
+    if (!v->load->mem_exact)
+        f->regs[2].id = ID_LENGTH;
 }
 
 /* Its timer is in a value of the map. */

@@ -29,7 +29,7 @@ bool is_or_null(enum reg_type type)
 void add_range(struct reg *reg, const struct scalar *n)
 {
     if (reg->type == REG_PACKET || reg->type == REG_PACKET_META) {
-        bool small = n->smin >= 0 && n->umax <= PACKET_OFF_MAX;
+        bool small = n->smin >= 0 && n->umax <= OFFSET_MAX;
 
         reg->range = small && reg->range > (int64_t)n->umax ? reg->range - (int64_t)n->umax : 0;
     }

@@ -11,7 +11,6 @@
 #include "ebpf/prog.h"
 #include "ebpf/proof.h"
 #include "tests/bench/measure.h"
-#include "tests/unit/naive_proof.h"
 
 /* A block of what programs are made of: loads, arithmetic, spills, branches forward. */
 static const struct bpf_insn block[] = {
@@ -31,7 +30,7 @@ static struct ebpf_prog *long_program(uint32_t nr)
 {
     struct bpf_insn *insns = calloc(nr, sizeof(*insns));
     struct ebpf_prog_load load = {
-        .type = EBPF_PROG_TYPE_MEM, .name = "long", .insns = insns, .nr_insns = nr};
+        .type = EBPF_PROG_TYPE_MEM, .name = "long", .insns = insns, .nr_insns = nr, .mem_size = 32};
     struct ebpf_prog *prog = NULL;
     uint32_t n = 0;
 
@@ -45,8 +44,6 @@ static struct ebpf_prog *long_program(uint32_t nr)
     if (ebpf_prog_create(&load, &prog))
         prog = NULL;
     free(insns);
-    if (prog && !prog->proof)
-        prog->proof = naive_proof(prog);
     return prog;
 }
 

@@ -132,17 +132,18 @@ static int bench_set(bool figures, int argc, char **argv, FILE *json)
     int err = 0;
 
     print_head(figures);
-    for (size_t n = 0; n < NR_BENCHES && !err; n++) {
+    for (size_t n = 0; n < NR_BENCHES; n++) {
         struct bench *b = &benches[n];
 
         if (has_figures(b) != figures || !wanted(b, argc, argv))
             continue;
-        err = bench_one(b, argv[1]);
-        if (!err) {
-            print_one(b);
-            fflush(stdout);
-            write_json(json, b);
+        if (bench_one(b, argv[1])) {
+            err = -1;
+            continue;
         }
+        print_one(b);
+        fflush(stdout);
+        write_json(json, b);
     }
     print_totals(figures);
     return err;

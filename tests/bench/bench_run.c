@@ -16,10 +16,7 @@
 #include "ebpf/map.h"
 #include "ebpf/port.h"
 #include "ebpf/prog.h"
-#include "ebpf/proof.h"
-#include "ebpf/verifier.h"
 #include "tests/bench/measure.h"
-#include "tests/unit/naive_proof.h"
 #include "user/vm/vm.h"
 
 #define PACKET_SIZE 1500u
@@ -238,30 +235,6 @@ struct bpf_insn *bench_insns(const struct ebpf_prog *prog)
     return insns;
 }
 
-/* For a program that was loaded without. False: the verifier refuses it; its proof is then a
- * test's own. */
-static bool verify(struct ebpf_prog *prog)
-{
-    struct bpf_insn *insns = bench_insns(prog);
-    struct ebpf_prog_load load = {.type = prog->type,
-                                  .insns = insns,
-                                  .nr_insns = prog->nr_insns,
-                                  .maps = prog->maps,
-                                  .nr_maps = prog->nr_maps,
-                                  .btf = prog->btf};
-    int err;
-
-    prog->proof = port_alloc(sizeof(*prog->proof));
-    err = ebpf_verify(&load, prog->decoded, 0, prog->proof);
-    free(insns);
-    if (!err)
-        return true;
-    port_free(prog->proof);
-    prog->proof = naive_proof(prog);
-    prog->proof->reads_unwritten_stack = false; /* clang initializes what it reads */
-    return false;
-}
-
 /* The object's own map; what libbpf made for its global variables does not count. */
 static struct bpf_map *map_of(struct bpf_object *object)
 {
@@ -288,11 +261,7 @@ static struct ebpf_prog *load(const char *path, enum ebpf_engine engine, struct 
 {
     struct ebpf_prog *prog = bench_open(path, object);
 
-    if (!prog)
-        return NULL;
-    if (!prog->proof && !verify(prog))
-        vm_error("%s: the verifier refuses it", path);
-    return ebpf_engine_prepare(prog, engine) ? NULL : prog;
+    return prog && ebpf_engine_prepare(prog, engine) == 0 ? prog : NULL;
 }
 
 int bench_one(struct bench *b, const char *folder)

@@ -123,6 +123,8 @@ static void finish_section(const struct reader *r, const char *section, char *te
                  {"raw", &c->raw},
                  {"result", &c->result},
                  {"engines", &c->engines},
+                 {"unverified", &c->unverified},
+                 {"exact", &c->exact},
                  {"trace", &c->trace},
                  {"error", &c->error},
                  {"fault", &c->fault},
@@ -235,10 +237,11 @@ void data_free(struct data_case *cases)
 {
     while (cases) {
         struct data_case *c = cases;
-        void *blocks[] = {c->file,      c->name,      c->engines,     c->rule,  c->type,
-                          c->maps,      c->license,   c->raw,         c->trace, c->asm_text,
-                          c->result,    c->error,     c->functions,   c->fault, c->insns,
-                          c->mem.bytes, c->ctx.bytes, c->after.bytes, c->lines, c->log};
+        void *blocks[] = {c->file,  c->name,     c->engines,   c->unverified, c->exact,
+                          c->rule,  c->type,     c->maps,      c->license,    c->raw,
+                          c->trace, c->asm_text, c->result,    c->error,      c->functions,
+                          c->fault, c->insns,    c->mem.bytes, c->ctx.bytes,  c->after.bytes,
+                          c->lines, c->log};
 
         for (unsigned i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++)
             free(blocks[i]);

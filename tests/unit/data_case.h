@@ -5,16 +5,21 @@
  *     -- SECTION [value]      the value may also be the lines that follow
  *
  * Sections: type (mem unless said), maps (a line each: TYPE KEY VALUE ENTRIES [FLAGS [lock=OFFSET]
- * [timer=OFFSET] [inner=INDEX]] ["TEXT"]; TEXT is the first value, and the map is then frozen; INDEX
- * is that of an earlier map, which becomes the first element of a map of maps), functions (what BTF
- * says of them, a line each: SLOT NAME static|global RESULT PARAMETER...; types are int, void,
- * ptr:BYTES, ctx:STRUCT, opaque and struct), budget, license (GPL unless said), engines (checked:
- * what no verifier would let through), asm or raw (hex, slots in order), mem (hex; the packet for
- * xdp and socket_filter), ctx (hex). Then what must come of it: result (r0, 64 bits), after (memory
- * then, hex), trace (what was printed), or error (a part of the load's log) or fault (of the run's
+ * [timer=OFFSET] [inner=INDEX]] ["TEXT"]; TEXT is the first value, and the map is then frozen;
+ * INDEX is that of an earlier map, which becomes the first element of a map of maps), functions
+ * (what BTF says of them, a line each: SLOT NAME static|global RESULT PARAMETER...; types are int,
+ * void, ptr:BYTES, ctx:STRUCT, opaque and struct), budget, license (GPL unless said), engines
+ * (checked: what the verifier does not know), unverified (why the verifier refuses a program that
+ * runs well on its one input), asm or raw (hex, slots in order), mem (hex; the packet for xdp and
+ * socket_filter), exact (the load says how much memory there is, and not only how much at least),
+ * ctx (hex). Then what must come of it: result (r0, 64 bits), after (memory then,
+ * hex), trace (what was printed), or error (a part of the load's log) or fault (of the run's
  * description); or, in tests/data/log, log (the verifier's, all of it) at level N, with lines of C
- * (a line each: SLOT NUMBER TEXT). With processed, the verifier comes to its verdict in no more than
- * that many instructions.
+ * (a line each: SLOT NUMBER TEXT). With processed, the verifier comes to its verdict in no more
+ * than that many instructions.
+ *
+ * What has a result is verified and runs in every engine, what is unverified or faults in the
+ * checked interpreter alone.
  */
 #ifndef SKEP_TESTS_DATA_CASE_H
 #define SKEP_TESTS_DATA_CASE_H
@@ -35,7 +40,7 @@ struct data_bytes {
 struct data_case {
     char *file, *name, *rule;
     char *type, *maps, *functions, *license, *asm_text, *raw, *result, *engines, *trace, *error;
-    char *fault, *lines, *log;
+    char *unverified, *exact, *fault, *lines, *log;
     uint32_t level;
     uint32_t budget;    /* 0: the default */
     uint32_t processed; /* 0: as many instructions as it takes */
@@ -78,10 +83,16 @@ uint32_t data_type_by_name(const char *name);
 /* A case's section maps. Returns how many there are, or -1. The caller puts each. */
 int data_make_maps(const char *text, struct ebpf_map **maps);
 
+struct ebpf_log;
 /* Adds BTF and func_info from a case's section functions (may be NULL) to load; to be taken away
  * again when the program was created or not. */
 void data_add_functions(const char *text, struct ebpf_prog_load *load);
 void data_remove_functions(struct ebpf_prog_load *load);
+
+/* What loads a case; maps, nr_maps of them, are made already. data_remove_functions is to follow.
+ */
+void data_load(const struct data_case *c, struct ebpf_map *const *maps, int nr_maps,
+               struct ebpf_log *log, struct ebpf_prog_load *load);
 
 /* What running one case gave: 0 when all was as expected, else -1 and in why a sentence. */
 int data_run(const struct data_case *c, char *why, size_t size);

@@ -12,10 +12,9 @@
 #include "ebpf/map.h"
 #include "ebpf/prog.h"
 #include "tests/unit/data_case.h"
-#include "tests/unit/naive_proof.h"
 #include "user/vm/host_port.h"
 
-#define LOG_SIZE   4096u
+#define LOG_SIZE   16384u
 #define GROWTH_MAX 512u /* bytes that a program may make its packet longer by */
 
 #define FAIL(why, size, ...) (snprintf(why, size, __VA_ARGS__), -1)
@@ -161,29 +160,11 @@ static int run_loaded(const struct data_case *c, struct ebpf_prog *prog, char *w
     return verdict;
 }
 
-/* A program that the verifier did not see gets a proof that claims nothing. */
-static int prepare(struct ebpf_prog *prog, enum ebpf_engine engine)
+void data_load(const struct data_case *c, struct ebpf_map *const *maps, int nr_maps,
+               struct ebpf_log *log, struct ebpf_prog_load *load)
 {
-    if (!prog->proof)
-        prog->proof = naive_proof(prog);
-    return ebpf_engine_prepare(prog, engine);
-}
-
-/* Cases that end in a fault are for the checked interpreter alone: nothing verified faults. */
-static bool engine_takes(const struct data_case *c, enum ebpf_engine engine)
-{
-    return engine == EBPF_CHECKED || (!c->fault && !c->error && !c->engines);
-}
-
-/* Runs the case in one engine. */
-static int run_in(const struct data_case *c, enum ebpf_engine engine, char *why, size_t size)
-{
-    struct ebpf_map *maps[DATA_MAPS_MAX] = {0};
-    char log_text[LOG_SIZE] = "";
-    struct ebpf_log log = {.buf = log_text, .size = sizeof(log_text), .level = 1};
-    int nr_maps = data_make_maps(c->maps, maps), verdict;
-    struct ebpf_prog *prog = NULL;
-    struct ebpf_prog_load load = {
+    log->level = 4;
+    *load = (struct ebpf_prog_load){
         .type = data_type_by_name(c->type ? c->type : "mem"),
         .name = c->name,
         .license = c->license ? c->license : "GPL",
@@ -191,14 +172,39 @@ static int run_in(const struct data_case *c, enum ebpf_engine engine, char *why,
         .nr_insns = c->nr_insns,
         .maps = maps,
         .nr_maps = nr_maps > 0 ? (uint32_t)nr_maps : 0,
-        .log = &log,
+        .mem_size = c->type ? 0 : c->mem.size,
+        .mem_exact = c->exact != NULL,
+        .log = log,
     };
+    data_add_functions(c->functions, load);
+}
+
+/* Nothing verified faults. */
+static bool is_verified(const struct data_case *c)
+{
+    return !c->fault && !c->unverified && !c->engines;
+}
+
+static bool engine_takes(const struct data_case *c, enum ebpf_engine engine)
+{
+    return engine == EBPF_CHECKED || (is_verified(c) && !c->error);
+}
+
+/* Runs the case in one engine. */
+static int run_in(const struct data_case *c, enum ebpf_engine engine, char *why, size_t size)
+{
+    struct ebpf_map *maps[DATA_MAPS_MAX] = {0};
+    char log_text[LOG_SIZE] = "";
+    struct ebpf_log log = {.buf = log_text, .size = sizeof(log_text)};
+    int nr_maps = data_make_maps(c->maps, maps), verdict;
+    struct ebpf_prog *prog = NULL;
+    struct ebpf_prog_load load;
     int err;
 
-    data_add_functions(c->functions, &load);
+    data_load(c, maps, nr_maps, &log, &load);
+    load.unverified = !is_verified(c);
     err = nr_maps < 0 ? -1 : ebpf_prog_create(&load, &prog);
     data_remove_functions(&load);
-
     if (nr_maps < 0)
         verdict = FAIL(why, size, "its maps cannot be made");
     else if (c->error)
@@ -207,7 +213,7 @@ static int run_in(const struct data_case *c, enum ebpf_engine engine, char *why,
                       : FAIL(why, size, "load gives %d, log \"%s\"", err, log_text);
     else if (err)
         verdict = FAIL(why, size, "load gives %d, log \"%s\"", err, log_text);
-    else if (prepare(prog, engine))
+    else if (ebpf_engine_prepare(prog, engine))
         verdict = FAIL(why, size, "the program cannot be compiled");
     else
         verdict = run_loaded(c, prog, why, size);

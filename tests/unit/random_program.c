@@ -8,7 +8,8 @@
 #include <string.h>
 
 #define STACK      64
-#define LOOP_TRIPS 5
+#define LOOP_TRIPS 3
+#define LOOP_BLOCK 4 /* a longer one would have too many paths through all its trips */
 
 struct maker {
     uint64_t state;
@@ -135,6 +136,8 @@ static void put_access(struct maker *m, uint8_t base, int32_t low, int32_t high)
     int16_t off = (int16_t)(low + (int32_t)below(m, (uint32_t)(high - low) - (1u << log) + 1));
     uint8_t reg;
 
+    if (base == 10) /* the stack is accessed aligned */
+        off = (int16_t)(off & -(1 << log));
     do /* the base stays, and its value goes nowhere: addresses differ from run to run */
         reg = any(m);
     while (reg == base);
@@ -343,9 +346,9 @@ static void put_switch(struct maker *m)
         land(m, exits[nr]);
 }
 
-static void put_block(struct maker *m, uint32_t room)
+static void put_block(struct maker *m, uint32_t most, uint32_t room)
 {
-    for (uint32_t n = 2 + below(m, 10); n-- > 0 && m->n + 80 < room;) {
+    for (uint32_t n = 2 + below(m, most - 1); n-- > 0 && m->n + 80 < room;) {
         switch (below(m, 12)) {
         case 0:
         case 1:
@@ -406,12 +409,12 @@ uint32_t random_program(uint64_t seed, struct bpf_insn insns[RANDOM_INSNS_MAX])
     uint32_t again, call = 0;
 
     put_start(&m);
-    put(&m, BPF_ALU64 | BPF_MOV | BPF_K, 9, 0, 0, 0);
-    again = m.n;
-    put_block(&m, RANDOM_INSNS_MAX / 2);
+    put_block(&m, 11, RANDOM_INSNS_MAX / 2);
     if (calls)
         call = put_call(&m);
-    put_block(&m, RANDOM_INSNS_MAX - 128);
+    put(&m, BPF_ALU64 | BPF_MOV | BPF_K, 9, 0, 0, 0);
+    again = m.n;
+    put_block(&m, loop ? LOOP_BLOCK : 11, RANDOM_INSNS_MAX - 128);
     if (loop) {
         put(&m, BPF_ALU64 | BPF_ADD | BPF_K, 9, 0, 0, 1);
         if (below(&m, 2)) {

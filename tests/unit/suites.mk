@@ -85,8 +85,7 @@ UNIT_scalar := ebpf/scalar.c ebpf/scalar_branch.c
 
 # The verifier: verdicts of tests/data/verifier and tests/data.
 UNIT_verifier := $(ENGINE_ALONE) user/vm/asm.c \
-	tests/unit/data_case.c tests/unit/data_map.c tests/unit/data_run.c tests/unit/data_btf.c \
-	tests/unit/naive_proof.c
+	tests/unit/data_case.c tests/unit/data_map.c tests/unit/data_run.c tests/unit/data_btf.c
 # What it says: whole logs.
 UNIT_verifier_log := $(UNIT_verifier)
 # What it may cost: limits and counts.
@@ -97,8 +96,7 @@ UNIT_verifier_bounds := $(ENGINE_ALONE)
 UNIT_verifier_embed := $(filter-out ebpf/interp_checked.c,$(ENGINE_ALONE)) \
 	tests/unit/embed.c tests/unit/embed_engine.c \
 	tests/unit/random_verifier.c tests/unit/random_program.c user/vm/asm.c \
-	tests/unit/data_case.c tests/unit/data_map.c tests/unit/data_run.c tests/unit/data_btf.c \
-	tests/unit/naive_proof.c
+	tests/unit/data_case.c tests/unit/data_map.c tests/unit/data_run.c tests/unit/data_btf.c
 
 # Random programs from tests/fuzz: the verifier's soundness, and the engines against each other.
 UNIT_random := $(filter-out ebpf/interp_checked.c,$(ENGINE_ALONE)) \
@@ -106,11 +104,11 @@ UNIT_random := $(filter-out ebpf/interp_checked.c,$(ENGINE_ALONE)) \
 	$(wildcard tests/fuzz/generate*.c) tests/fuzz/mutate.c tests/fuzz/trial.c tests/unit/data_map.c
 
 # Random programs in every engine.
-UNIT_engines := $(ENGINE_ALONE) tests/unit/naive_proof.c tests/unit/random_program.c
+UNIT_engines := $(ENGINE_ALONE) tests/unit/random_program.c
 
 # Functions called back by timers and across tail calls, in every engine.
 UNIT_callback := $(ENGINE_ALONE) user/vm/asm.c tests/unit/data_map.c tests/unit/data_run.c \
-	tests/unit/data_btf.c tests/unit/data_case.c tests/unit/naive_proof.c
+	tests/unit/data_btf.c tests/unit/data_case.c
 
 # The machine code that small programs become.
 UNIT_jit := $(ENGINE_ALONE) user/vm/asm.c
@@ -118,8 +116,7 @@ SUITE_LIBS_jit := -lcapstone
 
 # Programs as data (tests/data), run by the engine.
 UNIT_data := $(ENGINE_ALONE) user/vm/asm.c \
-	tests/unit/data_case.c tests/unit/data_map.c tests/unit/data_run.c tests/unit/data_btf.c \
-	tests/unit/naive_proof.c
+	tests/unit/data_case.c tests/unit/data_map.c tests/unit/data_run.c tests/unit/data_btf.c
 UNIT_sched      := kernel/thread.c kernel/sched.c kernel/waitq.c kernel/timer.c kernel/heap.c \
 	kernel/page.c kernel/text.c $(HOST_KERNEL)
 UNIT_engine := $(ENGINE_ALONE) user/vm/asm.c

@@ -36,9 +36,12 @@ static void tear_down(void)
 
 TestSuite(engine, .init = set_up, .fini = tear_down);
 
+static char log_text[4096]; /* of the last load */
+
 /* A program of type mem unless load says otherwise. */
 static int try_load(struct ebpf_prog_load *load, const char *text, struct ebpf_prog **prog)
 {
+    static struct ebpf_log log;
     struct bpf_insn insns[64];
     char err[160];
     int n = asm_assemble(text, insns, 64, err, sizeof(err));
@@ -46,6 +49,10 @@ static int try_load(struct ebpf_prog_load *load, const char *text, struct ebpf_p
     cr_assert_gt(n, 0, "%s", err);
     if (load->type == BPF_PROG_TYPE_UNSPEC)
         load->type = EBPF_PROG_TYPE_MEM;
+    log_text[0] = 0;
+    log = (struct ebpf_log){.buf = log_text, .size = sizeof(log_text), .level = 4};
+    if (!load->log)
+        load->log = &log;
     load->name = "test";
     load->license = "GPL";
     load->insns = insns;
@@ -58,7 +65,7 @@ static struct ebpf_prog *load(const char *text)
     struct ebpf_prog_load load = {0};
     struct ebpf_prog *prog;
 
-    cr_assert_eq(try_load(&load, text, &prog), 0);
+    cr_assert_eq(try_load(&load, text, &prog), 0, "%s", log_text);
     return prog;
 }
 
@@ -67,7 +74,18 @@ static struct ebpf_prog *load_with_map(uint32_t type, const char *text, struct e
     struct ebpf_prog_load load = {.type = type, .maps = &map, .nr_maps = 1};
     struct ebpf_prog *prog;
 
-    cr_assert_eq(try_load(&load, text, &prog), 0);
+    cr_assert_eq(try_load(&load, text, &prog), 0, "%s", log_text);
+    return prog;
+}
+
+/* What the verifier would refuse, for the checked interpreter. map may be NULL. */
+static struct ebpf_prog *load_unverified(uint32_t type, const char *text, struct ebpf_map *map)
+{
+    struct ebpf_prog_load load = {
+        .type = type, .maps = &map, .nr_maps = map ? 1 : 0, .unverified = true};
+    struct ebpf_prog *prog;
+
+    cr_assert_eq(try_load(&load, text, &prog), 0, "%s", log_text);
     return prog;
 }
 
@@ -227,7 +245,7 @@ Test(engine, out_of_memory_at_each_step)
 
 Test(engine, faults_are_counted_and_told)
 {
-    struct ebpf_prog *prog = load("r0 = *(u8 *)(r1 +0)\nexit");
+    struct ebpf_prog *prog = load_unverified(EBPF_PROG_TYPE_MEM, "r0 = *(u8 *)(r1 +0)\nexit", NULL);
     struct ebpf_stats before, after;
     uint64_t result = 5;
     unsigned lines = 0;
@@ -251,7 +269,7 @@ Test(engine, faults_are_counted_and_told)
 
 Test(engine, budget_is_eloop)
 {
-    struct ebpf_prog *prog = load("again:\ngoto again");
+    struct ebpf_prog *prog = load_unverified(EBPF_PROG_TYPE_MEM, "again:\ngoto again", NULL);
     struct ebpf_stats before, after;
     uint64_t result;
 
@@ -279,7 +297,7 @@ Test(engine, cookie_reaches_the_program)
 static void expect_discarded(const char *text, int error)
 {
     struct ebpf_map *map = make_map(BPF_MAP_TYPE_RINGBUF, 0, 0, 4096);
-    struct ebpf_prog *prog = load_with_map(EBPF_PROG_TYPE_MEM, text, map);
+    struct ebpf_prog *prog = load_unverified(EBPF_PROG_TYPE_MEM, text, map);
     uint64_t result, dropped, buf[16];
 
     for (unsigned i = 0; i < 3; i++)
@@ -307,18 +325,18 @@ Test(engine, records_are_discarded_at_a_fault)
 Test(engine, records_of_one_run_are_limited)
 {
     struct ebpf_map *map = make_map(BPF_MAP_TYPE_RINGBUF, 0, 0, 4096);
-    struct ebpf_prog *prog = load_with_map(EBPF_PROG_TYPE_MEM,
-                                           "r6 = 0\n"
-                                           "again:\n"
-                                           "r1 = map[idx:0]\nr2 = 8\nr3 = 0\n"
-                                           "call bpf_ringbuf_reserve\n"
-                                           "if r0 == 0x0 goto full\n"
-                                           "r6 += 1\n"
-                                           "goto again\n"
-                                           "full:\n"
-                                           "r0 = r6\n"
-                                           "exit",
-                                           map);
+    struct ebpf_prog *prog = load_unverified(EBPF_PROG_TYPE_MEM,
+                                             "r6 = 0\n"
+                                             "again:\n"
+                                             "r1 = map[idx:0]\nr2 = 8\nr3 = 0\n"
+                                             "call bpf_ringbuf_reserve\n"
+                                             "if r0 == 0x0 goto full\n"
+                                             "r6 += 1\n"
+                                             "goto again\n"
+                                             "full:\n"
+                                             "r0 = r6\n"
+                                             "exit",
+                                             map);
     uint64_t result;
 
     cr_expect_eq(run(prog, &result), 0);
@@ -332,8 +350,8 @@ Test(engine, ringbuf_records_reach_the_reader)
     struct ebpf_map *map = make_map(BPF_MAP_TYPE_RINGBUF, 0, 0, 4096);
     struct ebpf_prog *prog = load_with_map(
         EBPF_PROG_TYPE_MEM,
-        "r1 = map[idx:0]\nr2 = 8\nr3 = 0\ncall bpf_ringbuf_reserve\n*(u64 *)(r0 +0) = 77\n"
-        "r1 = r0\nr2 = 0\ncall bpf_ringbuf_submit\nr0 = 0\nexit",
+        "r1 = map[idx:0]\nr2 = 8\nr3 = 0\ncall bpf_ringbuf_reserve\nif r0 == 0 goto none\n"
+        "*(u64 *)(r0 +0) = 77\nr1 = r0\nr2 = 0\ncall bpf_ringbuf_submit\nnone:\nr0 = 0\nexit",
         map);
     uint64_t result, dropped, buf[16];
 
@@ -424,7 +442,11 @@ static struct ebpf_map *prog_array(void)
 {
     static struct ebpf_map map;
 
-    map = (struct ebpf_map){.ops = &array_ops, .type = BPF_MAP_TYPE_PROG_ARRAY, .name = "calls"};
+    map = (struct ebpf_map){.ops = &array_ops,
+                            .type = BPF_MAP_TYPE_PROG_ARRAY,
+                            .name = "calls",
+                            .lock_offset = -1,
+                            .timer_offset = -1};
     cr_assert_eq(ebpf_object_init(&map.object, EBPF_MAP, no_destroy), 0);
     return &map;
 }
@@ -517,7 +539,7 @@ Test(engine, tail_call_through_another_map_type)
 {
     struct ebpf_map *map = make_map(BPF_MAP_TYPE_ARRAY, 4, 4, 1);
     struct ebpf_prog *first =
-        load_with_map(BPF_PROG_TYPE_RAW_TRACEPOINT, TAIL_CALL("1") "r0 = 1\nexit", map);
+        load_unverified(BPF_PROG_TYPE_RAW_TRACEPOINT, TAIL_CALL("1") "r0 = 1\nexit", map);
 
     run_record(first, -EFAULT);
     cr_expect(strstr(first->last_fault, "of type array, must be a prog_array"));
@@ -551,7 +573,7 @@ static struct ebpf_prog *load_type(uint32_t type, const char *text)
     struct ebpf_prog_load load = {.type = type};
     struct ebpf_prog *prog;
 
-    cr_assert_eq(try_load(&load, text, &prog), 0);
+    cr_assert_eq(try_load(&load, text, &prog), 0, "%s", log_text);
     return prog;
 }
 
@@ -599,7 +621,9 @@ Test(engine, test_run_is_limited_in_time)
 Test(engine, test_run_short_out_buffer)
 {
     struct ebpf_prog *prog =
-        load_type(BPF_PROG_TYPE_XDP, "r2 = *(u32 *)(r1 +0)\n*(u8 *)(r2 +0) = 9\nr0 = 2\nexit");
+        load_type(BPF_PROG_TYPE_XDP, "r2 = *(u32 *)(r1 +0)\nr3 = *(u32 *)(r1 +4)\n"
+                                     "if r2 >= r3 goto short\n*(u8 *)(r2 +0) = 9\n"
+                                     "short:\nr0 = 2\nexit");
     uint8_t packet[64] = {0}, out[4] = {0};
     struct ebpf_test_run run = {
         .data_in = packet, .data_size_in = 64, .data_out = out, .data_size_out = 4};
@@ -726,7 +750,8 @@ Test(engine, random_programs, .timeout = 120)
                                       .insns = insns,
                                       .nr_insns = RANDOM_LENGTH + 3,
                                       .maps = &map,
-                                      .nr_maps = 1};
+                                      .nr_maps = 1,
+                                      .unverified = true};
         struct ebpf_prog *prog;
         uint64_t result;
 
@@ -755,8 +780,11 @@ Test(engine, random_bytes)
 
     for (unsigned i = 0; i < RANDOM_PROGRAMS; i++) {
         struct bpf_insn insns[3];
-        struct ebpf_prog_load load = {
-            .type = EBPF_PROG_TYPE_MEM, .name = "bytes", .insns = insns, .nr_insns = 3};
+        struct ebpf_prog_load load = {.type = EBPF_PROG_TYPE_MEM,
+                                      .name = "bytes",
+                                      .insns = insns,
+                                      .nr_insns = 3,
+                                      .unverified = true};
 
         for (unsigned byte = 0; byte < sizeof(insns); byte++)
             ((uint8_t *)insns)[byte] = (uint8_t)rand_r(&seed);
@@ -797,6 +825,7 @@ static struct ebpf_map *timer_map(uint32_t type)
     uint64_t value[3] = {0};
     uint32_t key = 0;
 
+    map->timer_offset = 0;
     ebpf_object_use(&map->object);
     cr_assert_eq(ebpf_map_write(map, &key, value, 0), 0);
     return map;
@@ -831,7 +860,7 @@ Test(engine, timer_calls_its_function_once)
 
     for (unsigned i = 0; i < 3; i++) {
         struct ebpf_map *map = timer_map(types[i]);
-        struct ebpf_prog *prog = load_with_map(EBPF_PROG_TYPE_MEM, TIMER_PROGRAM(START), map);
+        struct ebpf_prog *prog = load_unverified(EBPF_PROG_TYPE_MEM, TIMER_PROGRAM(START), map);
 
         cr_expect_eq(result_of(prog), 0);
         cr_expect_eq(host_timers_run(0), 0);
@@ -849,7 +878,7 @@ Test(engine, timer_calls_its_function_once)
 Test(engine, timer_outlives_the_programs_handle)
 {
     struct ebpf_map *map = timer_map(BPF_MAP_TYPE_HASH);
-    struct ebpf_prog *prog = load_with_map(EBPF_PROG_TYPE_MEM, TIMER_PROGRAM(START), map);
+    struct ebpf_prog *prog = load_unverified(EBPF_PROG_TYPE_MEM, TIMER_PROGRAM(START), map);
 
     cr_expect_eq(result_of(prog), 0);
     ebpf_prog_put(prog);
@@ -863,18 +892,20 @@ Test(engine, timer_starts_itself_again)
     struct ebpf_map *map = make_map(BPF_MAP_TYPE_ARRAY, 4, 24, 1);
     struct ebpf_prog *prog;
 
+    map->timer_offset = 0;
     ebpf_object_use(&map->object);
-    prog = load_with_map(EBPF_PROG_TYPE_MEM,
-                         "r1 = map[idx:0][0]+0\nr2 = map[idx:0]\nr3 = 1\ncall bpf_timer_init\n"
-                         "r1 = map[idx:0][0]+0\nr2 = subprog[fired]\ncall bpf_timer_set_callback\n"
-                         "r1 = map[idx:0][0]+0\nr2 = 5\nr3 = 0\ncall bpf_timer_start\n"
-                         "exit\n"
-                         "fired:\n"
-                         "r5 = *(u64 *)(r3 +16)\nr5 += 1\n*(u64 *)(r3 +16) = r5\n"
-                         "r0 = 0\nif r5 > 3 goto last\n"
-                         "r1 = r3\nr2 = 5\nr3 = 0\ncall bpf_timer_start\n"
-                         "last:\nexit",
-                         map);
+    prog =
+        load_unverified(EBPF_PROG_TYPE_MEM,
+                        "r1 = map[idx:0][0]+0\nr2 = map[idx:0]\nr3 = 1\ncall bpf_timer_init\n"
+                        "r1 = map[idx:0][0]+0\nr2 = subprog[fired]\ncall bpf_timer_set_callback\n"
+                        "r1 = map[idx:0][0]+0\nr2 = 5\nr3 = 0\ncall bpf_timer_start\n"
+                        "exit\n"
+                        "fired:\n"
+                        "r5 = *(u64 *)(r3 +16)\nr5 += 1\n*(u64 *)(r3 +16) = r5\n"
+                        "r0 = 0\nif r5 > 3 goto last\n"
+                        "r1 = r3\nr2 = 5\nr3 = 0\ncall bpf_timer_start\n"
+                        "last:\nexit",
+                        map);
     cr_expect_eq(result_of(prog), 0);
     cr_expect_eq(host_timers_run(UINT64_MAX), 4);
     cr_expect_eq(fired(map), 4);
@@ -887,20 +918,20 @@ Test(engine, timer_in_its_own_function)
 {
     struct ebpf_map *map = timer_map(BPF_MAP_TYPE_HASH);
     struct ebpf_prog *prog =
-        load_with_map(EBPF_PROG_TYPE_MEM,
-                      "*(u32 *)(r10 -4) = 0\n"
-                      "r1 = map[idx:0]\nr2 = r10\nr2 += -4\ncall bpf_map_lookup_elem\nr6 = r0\n"
-                      "r1 = r6\nr2 = map[idx:0]\nr3 = 1\ncall bpf_timer_init\n"
-                      "r1 = r6\nr2 = subprog[fired]\ncall bpf_timer_set_callback\n"
-                      "r1 = r6\nr2 = 5\nr3 = 0\ncall bpf_timer_start\n"
-                      "exit\n"
-                      "fired:\n"
-                      "r6 = r2\nr1 = r3\ncall bpf_timer_cancel\n"
-                      "*(u64 *)(r10 -8) = 0\nif r0 != -35 goto wrong\n"
-                      "r1 = map[idx:0]\nr2 = r6\ncall bpf_map_delete_elem\n"
-                      "wrong:\n"
-                      "r0 = 0\nexit",
-                      map);
+        load_unverified(EBPF_PROG_TYPE_MEM,
+                        "*(u32 *)(r10 -4) = 0\n"
+                        "r1 = map[idx:0]\nr2 = r10\nr2 += -4\ncall bpf_map_lookup_elem\nr6 = r0\n"
+                        "r1 = r6\nr2 = map[idx:0]\nr3 = 1\ncall bpf_timer_init\n"
+                        "r1 = r6\nr2 = subprog[fired]\ncall bpf_timer_set_callback\n"
+                        "r1 = r6\nr2 = 5\nr3 = 0\ncall bpf_timer_start\n"
+                        "exit\n"
+                        "fired:\n"
+                        "r6 = r2\nr1 = r3\ncall bpf_timer_cancel\n"
+                        "*(u64 *)(r10 -8) = 0\nif r0 != -35 goto wrong\n"
+                        "r1 = map[idx:0]\nr2 = r6\ncall bpf_map_delete_elem\n"
+                        "wrong:\n"
+                        "r0 = 0\nexit",
+                        map);
     uint64_t value[3];
     uint32_t key = 0;
 
@@ -914,7 +945,7 @@ Test(engine, timer_in_its_own_function)
 Test(engine, timer_ends_with_its_element)
 {
     struct ebpf_map *map = timer_map(BPF_MAP_TYPE_HASH);
-    struct ebpf_prog *prog = load_with_map(EBPF_PROG_TYPE_MEM, TIMER_PROGRAM(START), map);
+    struct ebpf_prog *prog = load_unverified(EBPF_PROG_TYPE_MEM, TIMER_PROGRAM(START), map);
     uint64_t value[3] = {0};
     uint32_t key = 0;
 
@@ -933,7 +964,7 @@ Test(engine, timer_ends_with_its_element)
 Test(engine, timer_ends_with_the_maps_users)
 {
     struct ebpf_map *map = timer_map(BPF_MAP_TYPE_HASH);
-    struct ebpf_prog *prog = load_with_map(EBPF_PROG_TYPE_MEM, TIMER_PROGRAM(START), map);
+    struct ebpf_prog *prog = load_unverified(EBPF_PROG_TYPE_MEM, TIMER_PROGRAM(START), map);
 
     cr_expect_eq(result_of(prog), 0);
     ebpf_object_unuse(&map->object);
@@ -946,7 +977,7 @@ Test(engine, timer_ends_with_the_maps_users)
 Test(engine, timer_cancel)
 {
     struct ebpf_map *map = timer_map(BPF_MAP_TYPE_HASH);
-    struct ebpf_prog *started = load_with_map(
+    struct ebpf_prog *started = load_unverified(
         EBPF_PROG_TYPE_MEM, TIMER_PROGRAM(START "r1 = r6\ncall bpf_timer_cancel\n"), map);
     uint32_t key = 0;
     uint64_t value[3] = {0};
@@ -956,11 +987,11 @@ Test(engine, timer_cancel)
     cr_expect_eq(host_timers_run(UINT64_MAX), 0);
     ebpf_map_write(map, &key, value, 0);
     idle =
-        load_with_map(EBPF_PROG_TYPE_MEM, TIMER_PROGRAM("r1 = r6\ncall bpf_timer_cancel\n"), map);
+        load_unverified(EBPF_PROG_TYPE_MEM, TIMER_PROGRAM("r1 = r6\ncall bpf_timer_cancel\n"), map);
     cr_expect_eq(result_of(idle), 0);
     ebpf_map_write(map, &key, value, 0);
-    again = load_with_map(EBPF_PROG_TYPE_MEM,
-                          TIMER_PROGRAM("r1 = r6\ncall bpf_timer_cancel\n" START), map);
+    again = load_unverified(EBPF_PROG_TYPE_MEM,
+                            TIMER_PROGRAM("r1 = r6\ncall bpf_timer_cancel\n" START), map);
     cr_expect_eq((int64_t)result_of(again), -EINVAL, "a cancelled timer has no function");
     ebpf_prog_put(started);
     ebpf_prog_put(idle);
@@ -989,9 +1020,10 @@ Test(engine, timer_arguments)
         char text[512];
         struct ebpf_prog *prog;
 
+        map->timer_offset = 0;
         ebpf_object_use(&map->object);
         snprintf(text, sizeof(text), "r1 = map[idx:0][0]+0\nr2 = map[idx:0]\n%s", cases[i].text);
-        prog = load_with_map(EBPF_PROG_TYPE_MEM, text, map);
+        prog = load_unverified(EBPF_PROG_TYPE_MEM, text, map);
         cr_expect_eq((int64_t)result_of(prog), cases[i].error, "%s", cases[i].text);
         ebpf_prog_put(prog);
         end_timer_map(map);
@@ -1005,7 +1037,8 @@ Test(engine, kprobe_and_perf_event_contexts)
     /* The last register of struct pt_regs, ss, and what perf events have behind it. */
     struct ebpf_prog *kprobe = load_type(BPF_PROG_TYPE_KPROBE, "r0 = *(u64 *)(r1 +160)\nexit");
     struct ebpf_prog *perf = load_type(BPF_PROG_TYPE_PERF_EVENT, "r0 = *(u64 *)(r1 +176)\nexit");
-    struct ebpf_prog *beyond = load_type(BPF_PROG_TYPE_KPROBE, "r0 = *(u64 *)(r1 +168)\nexit");
+    struct ebpf_prog *beyond =
+        load_unverified(BPF_PROG_TYPE_KPROBE, "r0 = *(u64 *)(r1 +168)\nexit", NULL);
     struct ebpf_test_run run = {0};
     uint64_t regs[23], result;
 

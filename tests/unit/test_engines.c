@@ -15,14 +15,11 @@
 #include "ebpf/port.h"
 #include "ebpf/prog.h"
 #include "ebpf/proof.h"
-#include "ebpf/verifier.h"
 #include "tests/unit/leakcheck.h"
-#include "tests/unit/naive_proof.h"
 #include "tests/unit/random_program.h"
 #include "user/vm/host_port.h"
 
-#define VERIFIED         50u    /* each so many-th program goes through the verifier too */
-#define PROGRAMS_DEFAULT 10000u /* SKEP_RANDOM_PROGRAMS sets another number */
+#define PROGRAMS_DEFAULT 4000u /* SKEP_RANDOM_PROGRAMS sets another number */
 
 static void set_up(void)
 {
@@ -38,7 +35,7 @@ static void tear_down(void)
 
 TestSuite(engines, .init = set_up, .fini = tear_down);
 
-static uint64_t nr_verified;
+static uint64_t nr_refused;
 
 struct outcome {
     uint64_t result;
@@ -108,56 +105,41 @@ static bool jit_agrees(struct ebpf_prog *prog, uint64_t seed, int passes, uint32
     return same(prog, seed, name, expected, &got);
 }
 
-/* Likewise on what the verifier proves, which lets more be done. */
-static bool verified_agrees(struct ebpf_prog *prog, const struct ebpf_prog_load *load,
-                            uint64_t seed, const uint8_t *memory, const struct outcome *expected)
-{
-    struct ebpf_proof proof, *naive = prog->proof;
-    bool agreed = true;
-
-    if (ebpf_verify(load, prog->decoded, 0, &proof))
-        return true;
-    nr_verified++;
-    prog->proof = &proof;
-    agreed = jit_agrees(prog, seed, LOWER_ALL, port_cpu_features(), memory, expected);
-    prog->proof = naive;
-    ebpf_proof_free(&proof);
-    return agreed;
-}
-
 static bool agree(uint64_t seed)
 {
     struct bpf_insn insns[RANDOM_INSNS_MAX];
-    char log_text[256] = "";
-    struct ebpf_log log = {.buf = log_text, .size = sizeof(log_text), .level = 1};
+    char log_text[2048] = "";
+    struct ebpf_log log = {.buf = log_text, .size = sizeof(log_text), .level = 4};
     struct ebpf_prog_load load = {.type = EBPF_PROG_TYPE_MEM,
                                   .name = "random",
                                   .license = "GPL",
                                   .insns = insns,
                                   .nr_insns = random_program(seed, insns),
                                   .mem_size = RANDOM_MEMORY,
+                                  .mem_exact = true,
                                   .log = &log};
-    struct outcome expected, got;
+    struct outcome expected, code, got;
     uint8_t memory[RANDOM_MEMORY];
     struct ebpf_prog *prog;
-    bool agreed;
+    bool agreed, plain = seed % 2;
 
-    cr_assert_eq(ebpf_prog_create(&load, &prog), 0, "program %lu: %s", (unsigned long)seed,
-                 log_text);
-    if (!prog->proof)
-        prog->proof = naive_proof(prog);
+    if (ebpf_prog_create(&load, &prog)) {
+        if (nr_refused++ < 8)
+            fprintf(stderr, "program %lu is refused: %s\n", (unsigned long)seed, log_text);
+        return true;
+    }
     fill(memory, seed);
+    cr_assert_eq(prog->engine, EBPF_JIT);
+    run(prog, memory, &code);
     ebpf_engine_release(prog);
     run(prog, memory, &expected);
     cr_assert_eq(ebpf_engine_prepare(prog, EBPF_INTERP), 0);
     run(prog, memory, &got);
-    agreed = same(prog, seed, "interp", &expected, &got);
     ebpf_engine_release(prog);
-    agreed = agreed && jit_agrees(prog, seed, LOWER_NONE, port_cpu_features(), memory, &expected) &&
-             jit_agrees(prog, seed, LOWER_ALL, port_cpu_features(), memory, &expected) &&
-             jit_agrees(prog, seed, LOWER_ALL, 0, memory, &expected);
-    if (agreed && seed % VERIFIED == 0)
-        agreed = verified_agrees(prog, &load, seed, memory, &expected);
+    agreed = same(prog, seed, "interp", &expected, &got) &&
+             same(prog, seed, "jit", &expected, &code) &&
+             jit_agrees(prog, seed, plain ? LOWER_NONE : LOWER_ALL, plain ? port_cpu_features() : 0,
+                        memory, &expected);
     ebpf_prog_put(prog);
     return agreed;
 }
@@ -170,6 +152,6 @@ Test(engines, random_programs_agree, .timeout = 0)
 
     for (uint64_t n = 0; n < programs; n++)
         cr_assert(agree(seed + n), "the engines differ on program %lu", (unsigned long)(seed + n));
-    cr_expect_gt(nr_verified, programs / VERIFIED / 4, "%lu of %lu programs are verified",
-                 (unsigned long)nr_verified, (unsigned long)programs);
+    cr_expect_leq(nr_refused, programs / 100, "%lu of %lu programs are refused",
+                  (unsigned long)nr_refused, (unsigned long)programs);
 }

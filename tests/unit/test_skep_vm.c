@@ -83,10 +83,30 @@ Test(skep_vm, plugin_refuses_with_a_sentence)
     EXPECT_OUTPUT("callx: calls through registers are not supported");
 }
 
-Test(skep_vm, plugin_tells_a_fault)
+Test(skep_vm, plugin_verifies)
 {
     cr_expect_eq(vm_hex("plugin aa", "7110010000000000 9500000000000000"), 1);
-    EXPECT_OUTPUT("the program was stopped: insn 0: (71) r0 = *(u8 *)(r1 +1): read of 1 bytes");
+    EXPECT_OUTPUT("the program is rejected: insn 0: invalid access to packet, off=1 size=1");
+    cr_expect_eq(vm_hex("plugin aa", "7110000000000000 9500000000000000"), 0);
+    cr_expect_str_eq(output, "aa\n");
+}
+
+/* Without memory there is no argument: r1 and r2 are the number 0. */
+Test(skep_vm, plugin_without_memory)
+{
+    cr_expect_eq(vm_hex("plugin", "bf10000000000000 0f20000000000000 9500000000000000"), 0);
+    cr_expect_str_eq(output, "0\n");
+}
+
+/* r3 = r1 + r2; r0 = 0; while (r1 < r3) r0 += *r1++; exit */
+Test(skep_vm, plugin_end_of_memory_by_length)
+{
+    cr_expect_eq(vm_hex("plugin '01 02 03'",
+                        "bf13000000000000 0f23000000000000 b700000000000000 3d31040000000000"
+                        "7112000000000000 0f20000000000000 0701000001000000 0500fbff00000000"
+                        "9500000000000000"),
+                 0);
+    cr_expect_str_eq(output, "6\n");
 }
 
 /* 1 MiB of instructions, the largest that the conformance suite's plugin form asks for. */

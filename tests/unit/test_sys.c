@@ -17,12 +17,15 @@
 #include "user/vm/host_port.h"
 
 static struct ebpf_session *session;
-static uint32_t openat; /* a tracepoint: record of 32 bytes, 2 raw arguments */
+#define RECORD_SIZE 32
+#define RAW_ARGS    2
+
+static uint32_t openat; /* a tracepoint */
 
 static void set_up(void)
 {
     cr_assert_eq(ebpf_init(64u << 20), 0);
-    openat = host_tracepoint_add("syscalls:sys_enter_openat", 32, 2);
+    openat = host_tracepoint_add("syscalls:sys_enter_openat", RECORD_SIZE, RAW_ARGS);
     session = ebpf_session_create();
 }
 
@@ -892,6 +895,41 @@ Test(sys, a_link_gets_another_program)
     attr =
         (union bpf_attr){.link_update = {.link_fd = (uint32_t)link, .new_prog_fd = (uint32_t)xdp}};
     cr_assert_eq(ebpf_sys(session, BPF_LINK_UPDATE, &attr, sizeof(attr)), -EINVAL);
+}
+
+/* r0 = eight bytes of the context. */
+static int load_reader(uint32_t type, int16_t off)
+{
+    struct bpf_insn code[] = {
+        {.code = BPF_LDX | BPF_MEM | BPF_DW, .src_reg = 1, .off = off},
+        return_0[1],
+    };
+    int prog = load(type, code, 2);
+
+    cr_assert_geq(prog, 3, "%s", log_buf);
+    return prog;
+}
+
+/* Linux: perf_event_set_bpf_prog, __bpf_probe_register: how much an event tells is known here. */
+Test(sys, a_program_reads_what_its_event_tells)
+{
+    int last = load_reader(BPF_PROG_TYPE_TRACEPOINT, RECORD_SIZE - 8);
+    int beyond = load_reader(BPF_PROG_TYPE_TRACEPOINT, RECORD_SIZE);
+    int raw_last = load_reader(BPF_PROG_TYPE_RAW_TRACEPOINT, 8 * (RAW_ARGS - 1));
+    int raw_beyond = load_reader(BPF_PROG_TYPE_RAW_TRACEPOINT, 8 * RAW_ARGS);
+    int link = attach(last, ebpf_tracepoint_open(session, openat), 0);
+
+    cr_assert_geq(link, 3);
+    cr_assert_eq(attach(beyond, ebpf_tracepoint_open(session, openat), 0), -EACCES);
+    cr_assert_eq(CALL(BPF_LINK_UPDATE,
+                      .link_update = {.link_fd = (uint32_t)link, .new_prog_fd = (uint32_t)beyond}),
+                 -EACCES);
+    cr_assert_geq(CALL(BPF_RAW_TRACEPOINT_OPEN, .raw_tracepoint = {.name = ptr("sys_enter_openat"),
+                                                                   .prog_fd = (uint32_t)raw_last}),
+                  3);
+    cr_assert_eq(CALL(BPF_RAW_TRACEPOINT_OPEN, .raw_tracepoint = {.name = ptr("sys_enter_openat"),
+                                                                  .prog_fd = (uint32_t)raw_beyond}),
+                 -EINVAL);
 }
 
 Test(sys, statistics)

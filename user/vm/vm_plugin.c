@@ -13,7 +13,7 @@
 
 #define INSNS_BYTES_MAX (1u << 20)
 #define BUDGET          (100 * EBPF_BUDGET) /* the suite's programs end by themselves */
-#define LOG_SIZE        1024u
+#define LOG_SIZE        16384u
 
 static int run(struct ebpf_prog *prog, const uint8_t *memory, size_t size)
 {
@@ -28,17 +28,31 @@ static int run(struct ebpf_prog *prog, const uint8_t *memory, size_t size)
     return 0;
 }
 
+/* The line of a log that says what is wrong: the verifier's stands before the rule. */
+static char *sentence(char *log)
+{
+    char *rule = strstr(log, "\nrule: "), *line;
+
+    if (!rule)
+        rule = log + strcspn(log, "\n");
+    *rule = 0;
+    line = strrchr(log, '\n');
+    return line ? line + 1 : log;
+}
+
 static int load_and_run(const uint8_t *insns, size_t insns_size, const uint8_t *memory,
                         size_t memory_size)
 {
     char text[LOG_SIZE] = "";
-    struct ebpf_log log = {.buf = text, .size = sizeof(text), .level = 1};
+    struct ebpf_log log = {.buf = text, .size = sizeof(text), .level = 4};
     struct ebpf_prog_load load = {
         .type = EBPF_PROG_TYPE_MEM,
         .name = "plugin",
         .license = "GPL",
         .insns = (const struct bpf_insn *)insns,
         .nr_insns = (uint32_t)(insns_size / sizeof(struct bpf_insn)),
+        .mem_size = (uint32_t)memory_size,
+        .mem_exact = true,
         .log = &log,
     };
     struct ebpf_prog *prog;
@@ -48,9 +62,8 @@ static int load_and_run(const uint8_t *insns, size_t insns_size, const uint8_t *
         return vm_error("a program of %zu bytes: it must be instructions of 8, 1 MiB at most",
                         insns_size);
     err = ebpf_prog_create(&load, &prog);
-    text[strcspn(text, "\n")] = 0;
     if (err)
-        return vm_error("the program is rejected: %s", text[0] ? text : strerror(-err));
+        return vm_error("the program is rejected: %s", text[0] ? sentence(text) : strerror(-err));
     err = run(prog, memory, memory_size);
     ebpf_prog_put(prog);
     return err;
