@@ -115,7 +115,8 @@ static const struct {
 } statements[] = {
     {30, make_alu},    {14, make_memory},     {12, make_stack},     {8, make_pointer},
     {3, make_context}, {10, make_branch},     {4, make_check},      {6, make_null_check},
-    {4, make_loop},    {7, make_helper_call}, {3, make_local_call}, {4, make_object},
+    {4, make_loop},    {7, make_helper_call}, {3, make_local_call}, {3, make_call_back},
+    {4, make_object},
 };
 
 static void make_statement(struct gen *g)

@@ -252,4 +252,38 @@ void make_local_call(struct gen *g)
     }
 }
 
+/* bpf_loop, or bpf_for_each_map_elem where there is an order that all engines go in, with a new
+ * function: that gets a piece of this frame, and an index or a value. */
+void make_call_back(struct gen *g)
+{
+    uint32_t which = random_below(&g->random, g->out->nr_maps);
+    uint32_t size = 8 * (1 + random_below(&g->random, 4));
+    const struct generated_map *map = &g->out->maps[which];
+    bool each = map->type == BPF_MAP_TYPE_ARRAY && !map->locked && random_one_in(&g->random, 2);
+    struct function *f = &g->functions[g->nr_functions];
+
+    if (g->no_calls || g->function || g->loops || g->nr_functions == FUNCTIONS_MAX ||
+        !buffer_argument(g, 3, size))
+        return;
+    g->nr_functions++;
+    memset(f, 0, sizeof(*f));
+    f->called_back = true;
+    f->depth = 1;
+    f->args[each ? 4 : 2] =
+        (struct reg){.kind = K_DATA, .area = A_BUFFER, .align = 8, .at = 1, .hi = (int32_t)size};
+    if (each) {
+        map_address(g, 1, which);
+        f->args[3] = (struct reg){
+            .kind = K_DATA, .area = A_VALUE, .align = 8, .at = 1, .hi = (int32_t)map->value_size};
+    } else {
+        set_number(g, 1, random_below(&g->random, 10));
+        f->args[1] = (struct reg){.kind = K_SCALAR, .max = UINT32_MAX};
+    }
+    f->calls[f->nr_calls++] = g->out->nr_insns;
+    emit_imm64(g, 2, BPF_PSEUDO_FUNC, 0, 0);
+    set_number(g, 4, 0);
+    emit(g, BPF_JMP | BPF_CALL, 0, 0, 0, each ? BPF_FUNC_for_each_map_elem : BPF_FUNC_loop);
+    after_call(g);
+}
+
 _Static_assert(FUNCTIONS_MAX <= FRAMES_BELOW_MAX, "a chain of calls never goes too deep");

@@ -78,6 +78,11 @@ static void merge(struct gen *g, const struct state *other)
 
 /* ---- ends ----------------------------------------------------------------------------------- */
 
+static bool is_called_back(const struct gen *g)
+{
+    return g->function && g->function->called_back;
+}
+
 /* r0 depends on every number there is, and the program ends. */
 static void make_exit(struct gen *g)
 {
@@ -97,6 +102,8 @@ static void make_exit(struct gen *g)
         emit(g, BPF_LDX | BPF_MEM | BPF_DW, 1, ISA_FP, (int)i * 8 - (int)ISA_STACK_SIZE, 0);
         emit(g, BPF_ALU64 | BPF_ADD | BPF_X, 0, 1, 0, 0);
     }
+    if (is_called_back(g))
+        emit(g, BPF_ALU64 | BPF_AND | BPF_K, 0, 0, 0, random_one_in(&g->random, 2));
     emit(g, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
 }
 
@@ -108,7 +115,7 @@ void end_function(struct gen *g)
         return;
     for (uint32_t i = 0; i < g->nr_fails; i++)
         land(g, g->fails[i]);
-    set_number(g, 0, random_below(&g->random, 3));
+    set_number(g, 0, random_below(&g->random, is_called_back(g) ? 2 : 3));
     emit(g, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
 }
 

@@ -59,7 +59,8 @@ struct function {
     uint32_t entry;
     struct reg args[6];           /* r1 to r5 */
     uint32_t depth;               /* frames above it */
-    uint32_t calls[16], nr_calls; /* slots that call it */
+    uint32_t calls[16], nr_calls; /* slots that call it, or hand it to a helper */
+    bool called_back;             /* by a helper, to which it returns 0 or 1 */
 };
 
 struct gen {
@@ -119,6 +120,7 @@ void end_function(struct gen *g);
 /* generate_call.c */
 void make_helper_call(struct gen *g);
 void make_local_call(struct gen *g);
+void make_call_back(struct gen *g);
 void after_call(struct gen *g);
 
 /* generate_object.c */
