@@ -20,6 +20,7 @@
 
 #define LINES_MAX 16u
 #define LOG_SIZE  65536u
+#define LONG_WALK 5000u
 
 static char log_text[LOG_SIZE];
 static struct ebpf_log log_buffer;
@@ -91,13 +92,14 @@ static int verify(const struct data_case *c, uint32_t level, uint32_t log_size,
     struct ebpf_map *maps[DATA_MAPS_MAX] = {0};
     int nr_maps = data_make_maps(c->maps, maps), err;
     struct bpf_line_info info[LINES_MAX];
-    struct ebpf_prog_load load = {.type = data_type_by_name(c->type),
-                                  .license = "GPL",
+    struct ebpf_prog_load load = {.type = data_type_by_name(c->type ? c->type : "mem"),
+                                  .license = c->license ? c->license : "GPL",
                                   .insns = c->insns,
                                   .nr_insns = c->nr_insns,
                                   .maps = maps,
                                   .nr_maps = (uint32_t)nr_maps,
                                   .line_info = info,
+                                  .mem_size = c->type ? 0 : c->mem.size,
                                   .unverified = true,
                                   .watch = watch,
                                   .log = &log_buffer};
@@ -109,13 +111,18 @@ static int verify(const struct data_case *c, uint32_t level, uint32_t log_size,
         load.btf = make_btf(c->lines, info, &load.nr_line_info);
     log_text[0] = 0;
     log_buffer = (struct ebpf_log){.buf = log_text, .size = log_size, .level = level};
-    cr_assert_eq(ebpf_prog_create(&load, &prog), 0, "%s: %s", c->name, log_text);
-    err = ebpf_verify(&load, prog->decoded, 0, &proof);
-    ebpf_proof_free(&proof);
-    ebpf_prog_put(prog);
+    data_add_functions(c->functions, &load);
+    err = ebpf_prog_create(&load, &prog);
+    if (!err) {
+        err = ebpf_verify(&load, prog->decoded, 0, &proof);
+        ebpf_proof_free(&proof);
+        ebpf_prog_put(prog);
+    }
+    if (c->functions)
+        data_remove_functions(&load);
     for (unsigned i = 0; i < DATA_MAPS_MAX; i++)
         ebpf_map_put(maps[i]);
-    if (load.btf)
+    if (c->lines)
         ebpf_btf_put(load.btf);
     blank("verification time ");
     blank("map[id:");
@@ -316,4 +323,80 @@ Test(verifier_log, no_log_no_explanation)
     cr_expect_eq(count(&seen, WALK_CAUSE), 0);
     cr_expect_eq(count(&seen, WALK_REJECTED), 1);
     data_free(cases);
+}
+
+/* ---- all programs -----------------------------------------------------------------------------
+ */
+
+/* What the events of one walk must keep to. */
+struct order {
+    const char *name;
+    uint32_t length; /* of the path under way */
+    uint32_t states; /* numbers that are given away */
+    uint32_t insns;
+    bool rejected;
+};
+
+static void hold(void *arg, const struct ebpf_walk *walk)
+{
+    struct order *o = arg;
+
+    if (walk->event == WALK_CAUSE) {
+        cr_expect(o->rejected && walk->length < o->length, "%s: a cause on the path", o->name);
+        return;
+    }
+    cr_expect(!o->rejected, "%s: the walk goes on behind its end", o->name);
+    cr_expect_leq(walk->length, o->length, "%s: the path grows by an instruction", o->name);
+    switch (walk->event) {
+    case WALK_INSN:
+        o->length = walk->length + 1;
+        o->insns++;
+        break;
+    case WALK_KEPT:
+    case WALK_LOOP_STARTED:
+        cr_expect_gt(walk->state, 0, "%s: a state has a number", o->name);
+        if (walk->state > o->states)
+            o->states = walk->state;
+        break;
+    case WALK_PRUNED:
+    case WALK_LOOP_CLOSED:
+        cr_expect(walk->state > 0 && walk->state <= o->states, "%s: by a state told of", o->name);
+        break;
+    case WALK_REJECTED:
+        o->rejected = true;
+        break;
+    default:
+        /* A helper's return, which is put aside, is a step without an event of its own. */
+        o->length = walk->length;
+        break;
+    }
+}
+
+static void check_order(const char *folder)
+{
+    struct data_case *cases = data_read_all(folder);
+
+    for (const struct data_case *c = cases; c; c = c->next) {
+        struct order order = {.name = c->name};
+        const struct ebpf_watch watch = {.see = hold, .arg = &order};
+        struct ebpf_verify_cost watched, alone;
+        int err = verify(c, 4, LOG_SIZE, &watch);
+
+        ebpf_verify_get_cost(&watched);
+        cr_expect(!order.rejected || err, "%s", c->name);
+        if (watched.processed > LONG_WALK)
+            continue;
+        for (uint32_t level = 1; level <= 2; level++)
+            cr_expect_eq(verify(c, level, LOG_SIZE, NULL), err, "%s: level %u", c->name, level);
+        ebpf_verify_get_cost(&alone);
+        cr_expect_eq(watched.processed, alone.processed, "%s: watching changes nothing", c->name);
+        cr_expect(!order.insns || order.insns <= watched.processed, "%s", c->name);
+    }
+    data_free(cases);
+}
+
+Test(verifier_log, programs_are_walked_alike_whoever_watches)
+{
+    check_order("tests/data");
+    check_order("tests/data/verifier");
 }
