@@ -382,8 +382,10 @@ static void walk_all(struct verifier *v)
         return;
     function_find_movers(v);
     for (uint32_t i = 0; i < v->nr_entries && !v->err; i++)
-        if (entry_begin(v, i))
+        if (entry_begin(v, i)) {
+            verifier_tell(v, WALK_STARTED, v->now->pc, NULL);
             walk(v);
+        }
     if (!v->err)
         function_check_depth(v);
 }

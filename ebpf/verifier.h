@@ -31,6 +31,7 @@ struct ebpf_verify_cost {
 /* ---- watching the walk ---------------------------------------------------------------------- */
 
 enum ebpf_walk_event {
+    WALK_STARTED,      /* at pc: the program, or a function that is walked for itself */
     WALK_INSN,         /* the instruction at pc is about to execute */
     WALK_STEPPED,      /* it has, and pc is the next one */
     WALK_EXITED,       /* it has, and was the program's end */

@@ -201,18 +201,32 @@ static void put_step(struct verifier_log *l, uint32_t next)
     l->open = false;
 }
 
+static void forget_written(struct verifier_log *l)
+{
+    __builtin_memset(l->written, 0, sizeof(l->written));
+    __builtin_memset(l->written_slots, 0, sizeof(l->written_slots));
+}
+
+/* Linux says this of global functions alone; those that timers call are walked likewise. */
+static void put_start(struct verifier_log *l, uint32_t pc)
+{
+    uint32_t nr = 0;
+
+    for (uint32_t i = 0; i < pc; i++)
+        nr += l->v->info[i].function == i;
+    if (pc)
+        ebpf_log_write(l->out, "Validating func#%u @%u...\n", nr, pc);
+    l->resumed = false;
+    l->fresh = true;
+    forget_written(l);
+}
+
 static void put_safe(struct verifier_log *l, uint32_t pc, const char *why)
 {
     if (l->resumed)
         ebpf_log_write(l->out, "\nfrom %u to %u: safe%s\n", l->from, pc, why);
     else
         ebpf_log_write(l->out, "%u: safe%s\n", pc, why);
-}
-
-static void forget_written(struct verifier_log *l)
-{
-    __builtin_memset(l->written, 0, sizeof(l->written));
-    __builtin_memset(l->written_slots, 0, sizeof(l->written_slots));
 }
 
 static void resume(struct verifier_log *l)
@@ -231,6 +245,9 @@ void log_see(struct verifier_log *l, const struct ebpf_walk *walk)
     if (walk->event != WALK_REJECTED)
         rewind_to(l, walk->length);
     switch (walk->event) {
+    case WALK_STARTED:
+        put_start(l, walk->pc);
+        break;
     case WALK_INSN:
         note_start(l, walk->length);
         put_insn(l, walk->pc);
@@ -297,7 +314,6 @@ void log_start(struct verifier *v)
     v->log->v = v;
     v->log->out = v->load->log;
     v->log->rewinds = !(v->load->log->level & 2);
-    v->log->fresh = true;
     if (!v->log->rewinds)
         put_functions(v->log);
 }

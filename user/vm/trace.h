@@ -17,7 +17,7 @@ struct ebpf_prog;
 #define TRACE_CELLS (8u * (11 + 64)) /* registers and slots of all frames */
 
 enum trace_begin {
-    BEGIN_START,  /* of the program */
+    BEGIN_START,  /* of the program, or of a function that is walked for itself */
     BEGIN_BRANCH, /* the other way of a branch */
     BEGIN_LOOP,   /* at a loop's head, with a state for all trips */
     BEGIN_AGAIN,  /* likewise, once more without it */
@@ -71,7 +71,7 @@ struct trace_cause {
 struct trace {
     struct trace_path *paths;
     uint32_t nr_paths, paths_room;
-    uint32_t now;                  /* path under way, UINT32_MAX: none */
+    uint32_t now;                  /* path under way */
     uint32_t *owners, owners_room; /* for each step of the whole path: its path */
     uint32_t length;
     uint32_t cells[TRACE_CELLS]; /* values of the step before */

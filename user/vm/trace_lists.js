@@ -167,7 +167,8 @@ function flatten() {
 function pathTitle(path) {
     const parent = pathOf(path.parent), from = parent && placeOf(path.parent, path.start - 1);
     const pc = from ? T.paths[from.p].pcs[from.k] : undefined;
-    if (path.begin === "start") return `from the start`;
+    if (path.begin === "start")
+        return path.pc ? `from the start of ${functionOf(path.pc).name || path.pc}` : "from the start";
     if (path.begin === "loop")
         return `loop at ${path.pc}, all trips${path.trips ? ` (at most ${path.trips})` : ""}`;
     if (path.begin === "again") return `once more from ${path.pc}`;

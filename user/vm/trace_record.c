@@ -123,9 +123,9 @@ static struct trace_path *begin(struct trace *t, const struct ebpf_walk *walk, e
 
 static void end(struct trace *t, enum trace_end how, uint32_t by, const char *why)
 {
-    struct trace_path *path = t->now == NONE ? NULL : &t->paths[t->now];
+    struct trace_path *path = &t->paths[t->now];
 
-    if (!path || path->end != END_NONE)
+    if (path->end != END_NONE)
         return;
     path->end = how;
     if (how == END_PRUNED || how == END_CLOSED)
@@ -210,11 +210,10 @@ void trace_see(void *arg, const struct ebpf_walk *walk)
 {
     struct trace *t = arg;
 
-    if (t->nr_paths == 0) {
-        t->now = NONE;
-        begin(t, walk, BEGIN_START);
-    }
     switch (walk->event) {
+    case WALK_STARTED:
+        begin(t, walk, BEGIN_START);
+        break;
     case WALK_INSN:
         note_insn(t, walk);
         break;
