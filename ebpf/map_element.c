@@ -273,11 +273,14 @@ long ebpf_ringbuf_read(struct ebpf_map *map, void *buf, size_t size, uint64_t *d
         return -EINVAL;
     /* The lock is let go after each record, so that a full ring does not hold interrupts off. */
     while (more && record <= size - used) {
+        uint8_t *at = buf; /* NULL when size is 0 */
         uint64_t saved;
 
         used += record;
+        if (used != 0)
+            at += used;
         saved = port_lock();
-        more = map->ops->take_record(map, (uint8_t *)buf + used, size - used, &record);
+        more = map->ops->take_record(map, at, size - used, &record);
         *dropped = map->ops->dropped(map);
         port_unlock(saved);
     }
