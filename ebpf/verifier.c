@@ -541,6 +541,8 @@ int ebpf_verify(const struct ebpf_prog_load *load, const struct ebpf_decoded *de
     struct verifier *v = create(load, decoded, flags, out);
     int err;
 
+    if (!v || v->err)
+        ebpf_log_write(load->log, "out of memory for verifying %u instructions\n", load->nr_insns);
     if (!v)
         return -ENOMEM;
     v->watch = load->watch;

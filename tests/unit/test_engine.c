@@ -214,7 +214,7 @@ Test(engine, out_of_memory_at_each_step)
     struct bpf_func_info func = {0};
     struct bpf_line_info line = {0};
     size_t before = host_port_blocks();
-    unsigned failed = 0;
+    unsigned failed = 0, told = 0;
     int err = -1;
 
     while (err) {
@@ -232,12 +232,14 @@ Test(engine, out_of_memory_at_each_step)
         if (err) {
             cr_assert_eq(err, -ENOMEM);
             cr_assert_eq(host_port_blocks(), before);
+            told += strstr(log_text, "out of memory for verifying 2 instructions") != NULL;
             failed++;
         } else {
             ebpf_prog_put(prog);
         }
     }
     cr_expect_geq(failed, 7);
+    cr_expect_geq(told, 4, "the verifier's own memory");
     ebpf_map_put(map);
 }
 
