@@ -89,7 +89,6 @@ void handles_close(struct fds *fds);
 int handle_parse(struct args *args, enum ebpf_kind kind);
 int handle_next_id(enum ebpf_kind kind, uint32_t id, uint32_t *next);
 int handle_by_id(enum ebpf_kind kind, uint32_t id);
-int handle_info(enum ebpf_kind kind, int fd, void *info, uint32_t size);
 int each_handle(enum ebpf_kind kind, int (*show)(int fd));
 
 struct pin {
@@ -108,6 +107,8 @@ int pins_remove(enum ebpf_kind kind, uint32_t id, unsigned *removed);
 int pin_object(int fd, const char *name);
 int pin_open(const char *name, enum ebpf_kind kind);
 void pins_show(enum ebpf_kind kind, uint32_t id);
+
+int handle_info(enum ebpf_kind kind, int fd, void *info, uint32_t size); /* info.c */
 
 /* ---- objects files (object.c), data by BTF (btf_print.c), tracepoints (tracepoint.c) ------ */
 

@@ -39,15 +39,6 @@ int handle_by_id(enum ebpf_kind kind, uint32_t id)
     return kinds[kind].fd_by_id(id);
 }
 
-/* Fills in a struct bpf_*_info, whose pointers and lengths the caller has set. */
-int handle_info(enum ebpf_kind kind, int fd, void *info, uint32_t size)
-{
-    if (bpf_obj_get_info_by_fd(fd, info, &size) == 0)
-        return 0;
-    p_err("can't get %s info: %s", kinds[kind].abbreviation, strerror(errno));
-    return -1;
-}
-
 /* Calls show for each object of a kind there is, and closes the descriptor after it. */
 int each_handle(enum ebpf_kind kind, int (*show)(int fd))
 {

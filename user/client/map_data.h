@@ -1,6 +1,6 @@
 /*
- * A map with room for one entry, and its entries in print: shared by map_data.c, map_dump.c and
- * map_entry.c.
+ * A map with room for one entry, and its entries in print: shared by map_data.c, map_dump.c,
+ * map_entries.c and map_entry.c.
  */
 #ifndef SKEP_CLIENT_MAP_DATA_H
 #define SKEP_CLIENT_MAP_DATA_H
@@ -23,5 +23,8 @@ void map_spread_value(struct map *map);
 int map_print_formatted(struct json *out, const struct map *map, const uint8_t *key, bool plain);
 void map_print_json(const struct map *map, const uint8_t *key);
 void map_print_plain(const struct map *map, const uint8_t *key);
+
+/* map_entries.c */
+int map_print_entries(const struct map *map, struct json *out, bool header);
 
 #endif
