@@ -109,20 +109,18 @@ uint64_t ebpf_fast_run(struct ebpf_run *run, const struct ebpf_lowered *lowered,
     frame->may_goto = ISA_MAY_GOTO_MAX;
     begin(lowered, slot ? ebpf_lowered_function(lowered, slot) : 0, r);
 
-#define NEXT() goto *labels[(++i)->op]
-#define GOTO(slot)                                                                                 \
+#define DISPATCH(next)                                                                             \
     do {                                                                                           \
-        i = &lowered->code[slot];                                                                  \
+        i = (next);                                                                                \
+        fast_embed(lowered, i, r);                                                                 \
         goto *labels[i->op];                                                                       \
     } while (0)
-#define BRANCH(taken)                                                                              \
-    do {                                                                                           \
-        i = (taken) ? &lowered->code[i->off] : i + 1;                                              \
-        goto *labels[i->op];                                                                       \
-    } while (0)
+#define NEXT()        DISPATCH(i + 1)
+#define GOTO(slot)    DISPATCH(&lowered->code[slot])
+#define BRANCH(taken) DISPATCH((taken) ? &lowered->code[i->off] : i + 1)
 #define INDEX() ((low_index(i) == LOW_NO_INDEX ? 0 : r[low_index(i)]) << low_scale(i))
 
-    goto *labels[i->op];
+    DISPATCH(i);
 
 #define ALU(NAME, name, code, off, text)                                                           \
     L_OP_##NAME##64_K : r[i->dst] = alu_##name##64(r[i->dst], i->imm);                             \
@@ -287,9 +285,8 @@ L_OP_EXIT:
     if (lowered != frame->lowered)
         run->prog = frame->lowered->prog;
     lowered = frame->lowered;
-    i = frame->next;
     frame--;
-    goto *labels[i->op];
+    DISPATCH(frame[1].next);
 L_OP_LD_IMM64_HIGH: /* what LD_IMM64 was part of has been dropped */
 L_LOW_NOP:
     NEXT();

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct ebpf_decoded;
 struct ebpf_run;
 struct ebpf_lowered;
 
@@ -17,5 +18,19 @@ uint64_t ebpf_fast_run(struct ebpf_run *run, const struct ebpf_lowered *lowered,
                        const uint64_t args[5], uint8_t *stack_end);
 bool ebpf_fast_call_back(struct ebpf_run *run, uint64_t function, const uint64_t args[5],
                          uint64_t *r0);
+
+/* Tools that watch programs run are built with EBPF_EMBED and told of each instruction before it
+ * executes. */
+#ifdef EBPF_EMBED
+void fast_embed(const struct ebpf_lowered *lowered, const struct ebpf_decoded *i, uint64_t *reg);
+#else
+static inline void fast_embed(const struct ebpf_lowered *lowered, const struct ebpf_decoded *i,
+                              uint64_t *reg)
+{
+    (void)lowered;
+    (void)i;
+    (void)reg;
+}
+#endif
 
 #endif

@@ -29,6 +29,10 @@ static inline ebpf_jit_entry ebpf_jit_entry_of(const struct ebpf_jit *jit)
 /* features: PORT_CPU_... that the code may use. */
 int ebpf_jit_compile(const struct ebpf_prog *prog, const struct ebpf_lowered *low,
                      uint32_t features, struct ebpf_jit **out);
+/* For tools that watch a program run: the code calls probe, which must leave every register and
+ * flag as it was, before each instruction but those whose work was done with another's. */
+int ebpf_jit_compile_probed(const struct ebpf_prog *prog, const struct ebpf_lowered *low,
+                            uint32_t features, void (*probe)(void), struct ebpf_jit **out);
 void ebpf_jit_free(struct ebpf_jit *jit);
 
 /* What tail calls in machine code ask: where to go on, NULL: fall through. */

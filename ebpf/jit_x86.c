@@ -18,8 +18,8 @@ struct fixup *jit_add_fixup(struct jit *j, enum fixup_kind kind, uint32_t target
 {
     struct fixup *f = &j->fixups[j->nr_fixups++];
 
-    if (j->nr_fixups > j->low->nr_fixups)
-        port_fatal("jit: more than %u jumps at slot %u", j->low->nr_fixups, j->pc);
+    if (j->nr_fixups > j->max_fixups)
+        port_fatal("jit: more than %u jumps at slot %u", j->max_fixups, j->pc);
     f->at = (uint32_t)(j->at - j->buffer);
     f->kind = (uint8_t)kind;
     f->target = target;
@@ -180,20 +180,25 @@ static int emit_all(struct jit *j)
             enter_function(j);
         j->offsets[j->pc] = (uint32_t)(j->at - j->buffer);
         j->first_fixup[j->pc] = j->nr_fixups;
-        if (j->pc == 0 || j->pc != j->skip)
-            emit(j, &low->code[j->pc]);
+        if (j->pc != 0 && j->pc == j->skip)
+            continue;
+        if (j->probe)
+            jit_emit_call(j, j->probe);
+        emit(j, &low->code[j->pc]);
     }
     j->offsets[low->nr] = (uint32_t)(j->at - j->buffer);
     j->first_fixup[low->nr] = j->nr_fixups;
     return 0;
 }
 
-/* Compiles a lowered program; features are PORT_CPU_... that its code may use. The caller frees
- * *out. 0, -ENOMEM, or an error of sealing. Thread context. */
-int ebpf_jit_compile(const struct ebpf_prog *prog, const struct ebpf_lowered *low,
-                     uint32_t features, struct ebpf_jit **out)
+int ebpf_jit_compile_probed(const struct ebpf_prog *prog, const struct ebpf_lowered *low,
+                            uint32_t features, void (*probe)(void), struct ebpf_jit **out)
 {
-    struct jit j = {.prog = prog, .low = low, .features = features};
+    struct jit j = {.prog = prog,
+                    .low = low,
+                    .features = features,
+                    .probe = (uintptr_t)probe,
+                    .max_fixups = low->nr_fixups + (probe ? low->nr : 0)};
     struct ebpf_jit *jit = port_alloc(sizeof(*jit));
     size_t slots = (low->nr + 1) * sizeof(uint32_t);
     int err = -ENOMEM;
@@ -201,7 +206,7 @@ int ebpf_jit_compile(const struct ebpf_prog *prog, const struct ebpf_lowered *lo
     j.buffer_size = round_up_to((size_t)low->nr * BYTES_PER_SLOT + JIT_INSN_MAX, 4096);
     j.buffer = j.at = port_alloc_pages(j.buffer_size);
     j.end = j.buffer + j.buffer_size;
-    j.fixups = port_alloc((low->nr_fixups + 1) * sizeof(j.fixups[0]));
+    j.fixups = port_alloc((j.max_fixups + 1) * sizeof(j.fixups[0]));
     j.offsets = port_alloc(slots);
     j.first_fixup = port_alloc(slots);
     j.entries = port_alloc(low->nr_functions * sizeof(j.entries[0]));
@@ -223,6 +228,14 @@ int ebpf_jit_compile(const struct ebpf_prog *prog, const struct ebpf_lowered *lo
     else
         *out = jit;
     return err;
+}
+
+/* Compiles a lowered program; features are PORT_CPU_... that its code may use. The caller frees
+ * *out. 0, -ENOMEM, or an error of sealing. Thread context. */
+int ebpf_jit_compile(const struct ebpf_prog *prog, const struct ebpf_lowered *low,
+                     uint32_t features, struct ebpf_jit **out)
+{
+    return ebpf_jit_compile_probed(prog, low, features, NULL, out);
 }
 
 void ebpf_jit_free(struct ebpf_jit *jit)

@@ -69,10 +69,11 @@ struct jit {
     const struct ebpf_prog *prog;
     const struct ebpf_lowered *low;
     uint32_t features;
+    uint64_t probe; /* called before each instruction; 0: nothing is */
     uint8_t *buffer, *at, *end;
     size_t buffer_size;
     struct fixup *fixups;
-    uint32_t nr_fixups;
+    uint32_t nr_fixups, max_fixups;
     uint32_t *offsets;     /* in the buffer, of each slot; nr + 1 */
     uint32_t *first_fixup; /* of each slot; nr + 1 */
     struct jit_entry {

@@ -443,6 +443,11 @@ void ebpf_verify_get_cost(struct ebpf_verify_cost *out)
     *out = last_cost;
 }
 
+void ebpf_verify_clear_cost(void)
+{
+    last_cost = (struct ebpf_verify_cost){.processed = 0};
+}
+
 static int allocate(struct verifier *v)
 {
     uint64_t size = round_up_to((uint64_t)v->nr * sizeof(v->info[0]), 4096);

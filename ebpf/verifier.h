@@ -80,7 +80,8 @@ int ebpf_verify(const struct ebpf_prog_load *load, const struct ebpf_decoded *de
                 uint32_t flags, struct ebpf_proof *out);
 void ebpf_proof_free(struct ebpf_proof *proof);
 
-/* What the last verification in this thread cost. */
+/* What the last verification in this thread cost; clear: nothing is known of any. */
 void ebpf_verify_get_cost(struct ebpf_verify_cost *out);
+void ebpf_verify_clear_cost(void);
 
 #endif
