@@ -3,7 +3,7 @@
 
 PROBE_SRCS := tests/linux/probe.c tests/linux/probe_data.c tests/linux/probe_maps.c \
 	tests/linux/probe_objects.c tests/linux/probe_random.c tests/unit/data_case.c tests/unit/data_map.c \
-	$(wildcard tests/fuzz/generate*.c) tests/fuzz/mutate.c user/vm/asm.c ebpf/helper_names.c
+	$(wildcard tests/fuzz/generate*.c) tests/fuzz/mutate.c $(ASSEMBLER) ebpf/helper_names.c
 PROBE_INIT_SRCS := $(PROBE_SRCS) tests/linux/side_linux.c
 PROBE_SKEP_SRCS := $(PROBE_SRCS) tests/linux/side_skep.c $(LIBSKEP_SRCS)
 

@@ -83,8 +83,10 @@ SUITE_LIBS_libskep := $(BEARSSL_LIBS)
 
 UNIT_scalar := ebpf/scalar.c ebpf/scalar_branch.c
 
+ASSEMBLER := $(wildcard user/vm/asm*.c)
+
 # The verifier: verdicts of tests/data/verifier and tests/data.
-UNIT_verifier := $(ENGINE_ALONE) user/vm/asm.c \
+UNIT_verifier := $(ENGINE_ALONE) $(ASSEMBLER) \
 	tests/unit/data_case.c tests/unit/data_map.c tests/unit/data_run.c tests/unit/data_btf.c
 # What it says: whole logs.
 UNIT_verifier_log := $(UNIT_verifier)
@@ -95,7 +97,7 @@ UNIT_verifier_bounds := $(ENGINE_ALONE)
 # tell of each step.
 UNIT_verifier_embed := $(filter-out ebpf/interp_checked.c,$(ENGINE_ALONE)) \
 	tests/unit/embed.c tests/unit/embed_engine.c \
-	tests/unit/random_verifier.c tests/unit/random_program.c user/vm/asm.c \
+	tests/unit/random_verifier.c tests/unit/random_program.c $(ASSEMBLER) \
 	tests/unit/data_case.c tests/unit/data_map.c tests/unit/data_run.c tests/unit/data_btf.c
 
 # Random programs from tests/fuzz: the verifier's soundness, and the engines against each other.
@@ -107,19 +109,19 @@ UNIT_random := $(filter-out ebpf/interp_checked.c,$(ENGINE_ALONE)) \
 UNIT_engines := $(ENGINE_ALONE) tests/unit/random_program.c
 
 # Functions called back by timers and across tail calls, in every engine.
-UNIT_callback := $(ENGINE_ALONE) user/vm/asm.c tests/unit/data_map.c tests/unit/data_run.c \
+UNIT_callback := $(ENGINE_ALONE) $(ASSEMBLER) tests/unit/data_map.c tests/unit/data_run.c \
 	tests/unit/data_btf.c tests/unit/data_case.c
 
 # The machine code that small programs become.
-UNIT_jit := $(ENGINE_ALONE) user/vm/asm.c
+UNIT_jit := $(ENGINE_ALONE) $(ASSEMBLER)
 SUITE_LIBS_jit := -lcapstone
 
 # Programs as data (tests/data), run by the engine.
-UNIT_data := $(ENGINE_ALONE) user/vm/asm.c \
+UNIT_data := $(ENGINE_ALONE) $(ASSEMBLER) \
 	tests/unit/data_case.c tests/unit/data_map.c tests/unit/data_run.c tests/unit/data_btf.c
 UNIT_sched      := kernel/thread.c kernel/sched.c kernel/waitq.c kernel/timer.c kernel/heap.c \
 	kernel/page.c kernel/text.c $(HOST_KERNEL)
-UNIT_engine := $(ENGINE_ALONE) user/vm/asm.c
+UNIT_engine := $(ENGINE_ALONE) $(ASSEMBLER)
 UNIT_disasm := ebpf/disasm.c ebpf/helper_names.c
 UNIT_progs := user/lib/bpf_transport.c user/lib/bpf_wrap.c $(ENGINE_ALONE)
 SUITE_LIBS_progs := $(LIBBPF_LIBS)
