@@ -30,9 +30,21 @@ $(O)/skep-serve: $(SERVE_OBJS)
 
 # ---- skep-vm: the same, with libbpf in front ----------------------------------------------------
 
-VM_SRCS := user/vm/main.c user/vm/serve.c user/lib/skep_key.c kernel/heap.c $(wildcard user/vm/vm*.c user/vm/trace*.c) user/client/json.c \
+VM_SRCS := user/vm/main.c user/vm/serve.c user/lib/skep_key.c kernel/heap.c \
+	$(wildcard user/vm/vm*.c user/vm/batch*.c user/vm/observe*.c user/vm/diff*.c user/vm/target*.c \
+	user/vm/step*.c user/vm/listing.c user/vm/trace*.c) \
+	$(addprefix user/client/,btf_print.c info.c json.c map_data.c map_entries.c output.c) \
 	user/lib/bpf_transport.c user/lib/bpf_wrap.c $(SERVER_SRCS) $(ENGINE_SRCS) $(MACHINE_SRCS)
-VM_OBJS := $(patsubst %.c,$(O)/serve/%.o,$(VM_SRCS)) $(O)/serve/trace_page.o
+VM_OTHER_OBJS := $(addprefix $(O)/serve/,user/vm/host/arch/x86_64/jit_probe.o trace_page.o)
+VM_OBJS := $(patsubst %.c,$(O)/serve/%.o,$(VM_SRCS)) $(VM_OTHER_OBJS)
+# Programs that are watched run in interpreters built a second time, for that.
+VM_LIBS := $(addprefix -Wl$(comma)--wrap=,checked_run ebpf_fast_run ebpf_fast_call_back) \
+	$(LIBBPF_LIBS) $(BEARSSL_LIBS) -lcapstone -ljansson -lncursesw -ltinfo
+
+$(O)/serve/%.o: %.S
+	$(call say,AS,serve/$<)
+	@mkdir -p $(@D)
+	$(Q)$(HOSTCC) $(SERVE_CFLAGS) -c -o $@ $<
 
 # The pieces of the page that `skep-vm verify --trace` writes, as they are.
 TRACE_PAGE := trace.html trace.css trace.js trace_lists.js trace_graph.js
@@ -43,7 +55,7 @@ $(O)/serve/trace_page.o: $(addprefix user/vm/,$(TRACE_PAGE))
 
 $(O)/skep-vm: $(VM_OBJS)
 	$(call say,LINK,$@)
-	$(Q)$(HOSTCC) -o $@ $^ $(LIBBPF_LIBS) $(BEARSSL_LIBS) -lcapstone
+	$(Q)$(HOSTCC) -o $@ $^ $(VM_LIBS)
 
 -include $(VM_OBJS:.o=.d)
 

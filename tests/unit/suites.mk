@@ -127,5 +127,25 @@ UNIT_progs := user/lib/bpf_transport.c user/lib/bpf_wrap.c $(ENGINE_ALONE)
 SUITE_LIBS_progs := $(LIBBPF_LIBS)
 $(O)/unit/progs: | $(BPF_OBJS)
 # skep-vm as a program, over the objects of progs/.
-UNIT_skep_vm :=
+UNIT_skep_vm := tests/unit/shell.c
 $(O)/unit/skep_vm: | $(O)/skep-vm $(BPF_OBJS)
+UNIT_skep_vm_batch := tests/unit/shell.c
+$(O)/unit/skep_vm_batch: | $(O)/skep-vm $(O)/unit/skep-vm-asan
+UNIT_skep_vm_watch := tests/unit/shell.c
+$(O)/unit/skep_vm_watch: | $(O)/skep-vm $(O)/skep-vm-planted $(BPF_OBJS)
+
+# skep-vm under the sanitizers, its blocks from malloc.
+ASAN_OBJS := $(patsubst %.c,$(O)/unit/obj/%.o,$(filter-out kernel/heap.c,$(VM_SRCS)) $(HOST_HEAP)) \
+	$(VM_OTHER_OBJS)
+$(O)/unit/skep-vm-asan: $(ASAN_OBJS)
+	$(call say,LINK,$@)
+	$(Q)$(HOSTCC) -fsanitize=address,undefined -o $@ $^ $(VM_LIBS)
+-include $(filter %.d,$(ASAN_OBJS:.o=.d))
+
+# skep-vm with a fault in the fast interpreter and in the JIT.
+PLANTED_OBJS := $(filter-out %/observe_interp.o %/jit_x86_alu.o,$(VM_OBJS)) \
+	$(patsubst %,$(O)/serve/tests/unit/planted_%.o,interp jit)
+$(O)/skep-vm-planted: $(PLANTED_OBJS)
+	$(call say,LINK,$@)
+	$(Q)$(HOSTCC) -o $@ $^ $(VM_LIBS)
+-include $(PLANTED_OBJS:.o=.d)

@@ -1,58 +1,14 @@
 /*
- * skep-vm as a user meets it: the built program is run with arguments, input and files. UNIT_DIR is
- * set by scripts/run-unit; the Makefile builds skep-vm and progs/ first.
+ * skep-vm as a user meets it: the built program is run with arguments, input and files. The Makefile
+ * builds skep-vm and progs/ first.
  */
-#include <stdio.h>
-#include <stdlib.h>
+#include <criterion/criterion.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #include "tests/unit/leakcheck.h"
-
-#define OUTPUT_MAX 16384u
-
-static char output[OUTPUT_MAX];
+#include "tests/unit/shell.h"
 
 TestSuite(skep_vm, .fini = leakcheck);
-
-/* Runs a command in the build folder; its output, both kinds, is in output. Exit status. */
-static int shell(const char *command)
-{
-    const char *dir = getenv("UNIT_DIR");
-    char all[1024];
-    size_t len;
-    FILE *pipe;
-    int status;
-
-    cr_assert_not_null(dir, "UNIT_DIR is not set: run through `make unit`");
-    snprintf(all, sizeof(all), "cd '%s/..' && { %s; } 2>&1", dir, command);
-    pipe = popen(all, "r");
-    cr_assert_not_null(pipe);
-    len = fread(output, 1, sizeof(output) - 1, pipe);
-    output[len] = 0;
-    status = pclose(pipe);
-    cr_assert(WIFEXITED(status), "%s", output);
-    return WEXITSTATUS(status);
-}
-
-static int vm(const char *arguments)
-{
-    char command[512];
-
-    snprintf(command, sizeof(command), "./skep-vm %s", arguments);
-    return shell(command);
-}
-
-/* With hex text on standard input. */
-static int vm_hex(const char *arguments, const char *hex)
-{
-    char command[512];
-
-    snprintf(command, sizeof(command), "echo '%s' | ./skep-vm %s", hex, arguments);
-    return shell(command);
-}
-
-#define EXPECT_OUTPUT(text) cr_expect_not_null(strstr(output, text), "in: %s", output)
 
 Test(skep_vm, plugin_prints_r0_in_hex)
 {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "user/vm/serve.h"
+#include "user/vm/target.h"
 #include "user/vm/vm.h"
 
 static const struct {
@@ -14,7 +15,7 @@ static const struct {
     int (*main)(int argc, char **argv);
     const char *arguments, *help;
 } verbs[] = {
-    {"run", run_main, "OBJ [-s PROG] [--type TYPE] [--data FILE] [--repeat N] [--budget N]",
+    {"run", run_main, "OBJ [-s PROG] [--type TYPE] [--data FILE] [--repeat N] [--engine E] [-j]",
      "run a program and print what it returns"},
     {"disasm", disasm_main, "OBJ [-s PROG] | -",
      "print instructions: of an object file, or of hex on standard input"},
@@ -22,10 +23,17 @@ static const struct {
      "print the verifier's verdict and what it cost"},
     {"dump", dump_main, "jited OBJ [-s PROG]",
      "print machine code, under the bytecode and the line of C that it comes from"},
-    {"bench", bench_main, "OBJ [-s PROG]", "time a program in each engine"},
-    {"plugin", plugin_main, "[MEMORY]",
+    {"bench", bench_main, "OBJ [-s PROG] [--engine E]", "time a program in each engine"},
+    {"plugin", plugin_main, "[MEMORY] [--engine E]",
      "program as hex on standard input, memory as hex; prints r0 in hex"},
-    {"serve", serve_main, "[--port N] [--key FILE | --insecure]", "serve the guest's commands on 127.0.0.1"},
+    {"step", step_main, TARGET_USAGE " [--engine E] [--steps A..B]",
+     "a run instruction by instruction: C, bytecode, machine code, registers and stack"},
+    {"diff", diff_main, TARGET_USAGE " [--engines A,B]",
+     "run a program in two engines and say where they part"},
+    {"batch", batch_main, "",
+     "verify and run what comes as JSON on standard input, one object a line; answer likewise"},
+    {"serve", serve_main, "[--port N] [--key FILE | --insecure]",
+     "serve the guest's commands on 127.0.0.1"},
 };
 
 #define NR_VERBS (sizeof(verbs) / sizeof(verbs[0]))

@@ -72,6 +72,7 @@ int disasm_main(int argc, char **argv)
     if (argc == 2 && strcmp(argv[1], "-") == 0)
         return disasm_hex() ? 1 : 0;
     if (argc != 2 && !(argc == 4 && strcmp(argv[2], "-s") == 0)) {
+        vm_error("disasm takes one object file, or - and no program's name");
         fputs("usage: skep-vm disasm OBJ [-s PROG], or hex on standard input: skep-vm disasm -\n",
               stderr);
         return 2;

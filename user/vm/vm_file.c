@@ -51,27 +51,39 @@ static int digit(char c)
     return tolower((unsigned char)c) - 'a' + 10;
 }
 
-/* Two digits a byte, white space between bytes. The caller frees *data. 0, or -1 after saying what
- * is wrong. */
-int vm_parse_hex(const char *text, size_t len, uint8_t **data, size_t *size)
+/* Two digits a byte, white space between bytes, into out, which has room for len / 2 bytes. *bad is
+ * where the text is no such thing, len when it all is; *size the bytes before that. */
+void vm_hex(const char *text, size_t len, uint8_t *out, size_t *size, size_t *bad)
 {
-    uint8_t *buf = malloc(len / 2 + 1);
-    size_t used = 0;
+    size_t used = 0, i = 0;
 
-    if (!buf)
-        return vm_error("out of memory");
-    for (size_t i = 0; i < len; i++) {
+    for (; i < len; i++) {
         if (isspace((unsigned char)text[i]))
             continue;
         if (i + 1 == len || !isxdigit((unsigned char)text[i]) ||
-            !isxdigit((unsigned char)text[i + 1])) {
-            free(buf);
-            return vm_error("not hexadecimal at character %zu: \"%.8s\"", i, text + i);
-        }
-        buf[used++] = (uint8_t)(digit(text[i]) << 4 | digit(text[i + 1]));
+            !isxdigit((unsigned char)text[i + 1]))
+            break;
+        out[used++] = (uint8_t)(digit(text[i]) << 4 | digit(text[i + 1]));
         i++;
     }
-    *data = buf;
     *size = used;
+    *bad = i;
+}
+
+/* Likewise from text that ends with a NUL. The caller frees *data. 0, or -1 after saying what is
+ * wrong. */
+int vm_parse_hex(const char *text, size_t len, uint8_t **data, size_t *size)
+{
+    uint8_t *buf = malloc(len / 2 + 1);
+    size_t bad;
+
+    if (!buf)
+        return vm_error("out of memory");
+    vm_hex(text, len, buf, size, &bad);
+    if (bad < len) {
+        free(buf);
+        return vm_error("not hexadecimal at character %zu: \"%.8s\"", bad, text + bad);
+    }
+    *data = buf;
     return 0;
 }

@@ -77,15 +77,24 @@ struct ebpf_map *vm_map(int fd)
     return handle < 0 ? NULL : ebpf_session_map(session, handle);
 }
 
-/* What programs have printed, to stderr. */
-void vm_print_trace(void)
+/* What programs have printed since the last call, as much of it as there is room for; how long it
+ * is. *lost: bytes that nobody took in time. */
+size_t vm_take_trace(char *text, size_t room, uint64_t *lost)
 {
     static uint64_t cursor;
+
+    *lost = 0;
+    return trace_pipe_read(&cursor, text, room, lost);
+}
+
+/* Likewise all of it, to stderr. */
+void vm_print_trace(void)
+{
     char text[4096];
-    uint64_t lost = 0;
+    uint64_t lost;
     size_t n;
 
-    while ((n = trace_pipe_read(&cursor, text, sizeof(text), &lost)) > 0)
+    while ((n = vm_take_trace(text, sizeof(text), &lost)) > 0)
         fwrite(text, 1, n, stderr);
     if (lost)
         fprintf(stderr, "(%lu bytes of trace lost)\n", (unsigned long)lost);

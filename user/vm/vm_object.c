@@ -12,22 +12,30 @@
 #include "ebpf/prog.h"
 #include "user/vm/vm.h"
 
-/* By Linux's name ("xdp"), or "mem". 0, or -1 after naming those there are. */
+/* By Linux's name ("xdp"), or "mem"; false: there is no such type. */
+bool vm_type_find(const char *name, uint32_t *type)
+{
+    for (uint32_t i = 0; i <= EBPF_PROG_TYPE_MEM; i++) {
+        const struct ebpf_context *context = ebpf_context_get(i);
+
+        if (context && strcmp(ebpf_context_name(context), name) == 0) {
+            *type = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Likewise for an option's value: 0, or -1 after naming those there are. */
 int vm_type_by_name(const char *name, uint32_t *type)
 {
     char known[256] = "";
 
-    for (uint32_t i = 0; i <= EBPF_PROG_TYPE_MEM; i++) {
-        const struct ebpf_context *context = ebpf_context_get(i);
-
-        if (!context)
-            continue;
-        if (strcmp(ebpf_context_name(context), name) == 0) {
-            *type = i;
-            return 0;
-        }
-        strcat(strcat(known, " "), ebpf_context_name(context));
-    }
+    if (vm_type_find(name, type))
+        return 0;
+    for (uint32_t i = 0; i <= EBPF_PROG_TYPE_MEM; i++)
+        if (ebpf_context_get(i))
+            strcat(strcat(known, " "), ebpf_context_name(ebpf_context_get(i)));
     return vm_error("there is no program type '%s'; there are:%s", name, known);
 }
 

@@ -80,8 +80,10 @@ static int parse(int argc, char **argv, struct options *o)
             return usage();
         }
     }
-    if (!err && (optind + !hex != argc || o->repeat == 0))
+    if (!err && (optind + !hex != argc || o->repeat == 0)) {
+        vm_error("verify takes one object file, or --hex and none, and at least one repetition");
         return usage();
+    }
     o->path = hex ? NULL : argv[optind];
     return err;
 }
