@@ -192,14 +192,47 @@ static void spill(struct maker *m)
     }
 }
 
+/* How a loop's counter goes: from first, or a number below 16 that only the run tells, by step
+ * until the comparison with end fails. */
+struct trips {
+    int32_t first, step, end;
+    bool range;
+};
+
+static struct trips pick_trips(struct maker *m)
+{
+    int32_t low = (int32_t)pick(m, 8), step = 1 + (int32_t)pick(m, 4);
+    int32_t high = low + step * (1 + (int32_t)pick(m, 20));
+
+    if (pick(m, 4) == 0)
+        return (struct trips){high, -step, low, pick(m, 3) == 0};
+    return (struct trips){low, step, high, pick(m, 3) == 0};
+}
+
+/* With an end that is not passed by: a loop that goes on nearly for ever would be walked for long.
+ */
+static uint8_t again_while(struct maker *m, const struct trips *t)
+{
+    static const uint8_t up[] = {BPF_JLT, BPF_JSLT, BPF_JLE, BPF_JNE},
+                         down[] = {BPF_JSGT, BPF_JSGE, BPF_JSGT, BPF_JNE};
+
+    return (t->step > 0 ? up : down)[pick(m, t->range ? 3 : 4)] |
+           (t->step < 0 || pick(m, 2) ? BPF_JMP : BPF_JMP32);
+}
+
 static void loop(struct maker *m, unsigned depth)
 {
-    int32_t step = 1 + (int32_t)pick(m, 4), first = (int32_t)pick(m, 8), trips;
-    uint32_t top;
+    const struct trips t = pick_trips(m);
     int at = -104 - 8 * (int)depth; /* the counter lives in the stack, out of the items' way */
+    uint32_t top, leave = 0;
 
-    trips = 1 + (int32_t)pick(m, 20);
-    put(m, BPF_ST | BPF_MEM | BPF_DW, ISA_FP, 0, at, first);
+    if (t.range) {
+        put(m, BPF_LDX | BPF_MEM | BPF_B, 4, 6, (int)pick(m, RANDOM_VERIFIER_MEM), 0);
+        bound(m, 4, 15);
+        put(m, BPF_STX | BPF_MEM | BPF_DW, ISA_FP, 4, at, 0);
+    } else {
+        put(m, BPF_ST | BPF_MEM | BPF_DW, ISA_FP, 0, at, t.first);
+    }
     top = m->n;
     for (unsigned i = 1 + pick(m, 2); i > 0; i--)
         item(m, depth + 2);
@@ -209,12 +242,17 @@ static void loop(struct maker *m, unsigned depth)
         put(m, BPF_ALU64 | BPF_MOV | BPF_X, 5, 6, 0, 0);
         put(m, BPF_ALU64 | BPF_ADD | BPF_X, 5, 4, 0, 0);
         put(m, BPF_LDX | BPF_MEM | BPF_B, 5, 5, 0, 0);
+        if (pick(m, 3) == 0) {
+            leave = m->n;
+            put(m, condition(m), 5, 0, 0, immediate(m));
+        }
     }
     put(m, BPF_LDX | BPF_MEM | BPF_DW, 4, ISA_FP, at, 0);
-    put(m, (pick(m, 2) ? BPF_ALU64 : BPF_ALU) | BPF_ADD, 4, 0, 0, step);
+    put(m, (t.step < 0 || pick(m, 2) ? BPF_ALU64 : BPF_ALU) | BPF_ADD, 4, 0, 0, t.step);
     put(m, BPF_STX | BPF_MEM | BPF_DW, ISA_FP, 4, at, 0);
-    put(m, (pick(m, 2) ? BPF_JMP : BPF_JMP32) | (pick(m, 2) ? BPF_JLT : BPF_JNE), 4, 0,
-        (int)top - (int)m->n - 1, first + step * trips);
+    put(m, again_while(m, &t), 4, 0, (int)top - (int)m->n - 1, t.end);
+    if (leave)
+        m->insns[leave].off = (int16_t)(m->n - leave - 1);
 }
 
 /* Every number is one again after a call. */
