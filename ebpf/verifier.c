@@ -17,149 +17,9 @@
 #define ANCHOR_EVERY  128u /* instructions; bounds how far numbers are followed back */
 #define KEEP_EVERY    4u
 #define CROWDED_EVERY 64u
-#define OPEN_MAX      8u  /* states of the path under way at one instruction, to compare with */
-#define STATES_MAX    48u /* states at one instruction */
 #define SCRATCH_SIZE  8192u
 
 static struct ebpf_verify_cost last_cost;
-
-/* ---- states -------------------------------------------------------------------------------------
- */
-
-/* The oldest state of a full list goes, unless the path under way stands on all. */
-static void make_room(struct verifier *v, struct insn_info *info)
-{
-    struct kept *oldest = NULL;
-
-    if (info->nr_states < STATES_MAX)
-        return;
-    for (struct kept *k = info->states; k; k = k->next)
-        if (k->done)
-            oldest = k;
-    if (oldest)
-        states_remove(v, oldest);
-}
-
-/* Puts a state where later ones are compared with it. A list is as long as STATES_MAX and the heads
- * of loops on trial, whatever the program: what an instruction costs is bounded. */
-void states_add(struct verifier *v, struct kept *kept)
-{
-    struct insn_info *info = &v->info[kept->pc];
-
-    make_room(v, info);
-    if (++info->nr_states > v->cost.max_states_per_insn)
-        v->cost.max_states_per_insn = info->nr_states;
-    kept->serial = ++v->serial;
-    kept->next = info->states;
-    info->states = kept;
-    kept->older = v->newest;
-    if (v->newest)
-        v->newest->newer = kept;
-    v->newest = kept;
-    v->cost.total_states++;
-    if (++v->nr_states > v->cost.peak_states)
-        v->cost.peak_states = v->nr_states;
-}
-
-/* Out of its list, and freed. */
-void states_remove(struct verifier *v, struct kept *kept)
-{
-    struct kept **link = &v->info[kept->pc].states;
-
-    while (*link != kept)
-        link = &(*link)->next;
-    *link = kept->next;
-    if (kept->newer)
-        kept->newer->older = kept->older;
-    else
-        v->newest = kept->older;
-    v->info[kept->pc].nr_states--;
-    if (kept->older)
-        kept->older->newer = kept->newer;
-    v->nr_states--;
-    keep_free(v, kept);
-}
-
-/* Removes what was kept after the state with this serial number. */
-void states_drop_since(struct verifier *v, uint32_t serial)
-{
-    while (v->newest && v->newest->serial > serial)
-        states_remove(v, v->newest);
-}
-
-bool path_push(struct verifier *v, struct kept *kept)
-{
-    if (!verifier_grow(v, (void **)&v->path, &v->path_room, v->nr_path + 1, sizeof(v->path[0])))
-        return false;
-    kept->trace = v->nr_trace;
-    kept->branches = v->nr_branches;
-    v->path[v->nr_path++] = kept;
-    return true;
-}
-
-/* Takes states off the path: all ways on from them have been walked. */
-void path_cut(struct verifier *v, uint32_t nr_path)
-{
-    while (v->nr_path > nr_path) {
-        struct kept *kept = v->path[--v->nr_path];
-
-        kept->loop = NULL;
-        if (kept->serial == 0) /* kept for the way back alone */
-            keep_free(v, kept);
-        else
-            keep_close(v, kept);
-    }
-}
-
-/* Instructions of the path since a state was kept on it. */
-static uint32_t since_kept(const struct verifier *v)
-{
-    return v->nr_trace - (v->nr_path ? v->path[v->nr_path - 1]->trace : 0);
-}
-
-/* Keeps v->now, to compare others with, or for the way back alone. */
-static bool keep_now(struct verifier *v, bool compare)
-{
-    struct kept *kept = keep(v, v->now, v->now->pc);
-
-    if (!kept)
-        return false;
-    if (!path_push(v, kept)) {
-        keep_free(v, kept);
-        return false;
-    }
-    regs_forget_precise(v);
-    if (compare) {
-        states_add(v, kept);
-        verifier_tell(v, WALK_KEPT, kept->pc, kept);
-    }
-    return true;
-}
-
-/* Is v->now among what an older state can be? States that are of no use any more go. *open: how
- * many states the path itself has here. */
-static bool seen_before(struct verifier *v, unsigned *open)
-{
-    struct kept *next;
-
-    *open = 0;
-    for (struct kept *k = v->info[v->now->pc].states; k; k = next) {
-        next = k->next;
-        if (!k->done) {
-            ++*open;
-            continue;
-        }
-        if (kept_includes(v, k, v->now, LIKE_USED)) {
-            k->hits++;
-            keep_marks(v, k);
-            verifier_tell(v, WALK_PRUNED, k->pc, k);
-            return true;
-        }
-        if (++k->misses > k->hits * 3 + 16)
-            states_remove(v, k);
-    }
-    return false;
-}
 
 /* ---- one instruction ----------------------------------------------------------------------------
  */
@@ -281,15 +141,15 @@ static bool meet(struct verifier *v, bool *ended)
             break;
         }
     }
-    if (seen_before(v, &open)) {
+    if (states_include(v, &open)) {
         *ended = true;
         return true;
     }
     /* The trips of a loop that is walked differ anyhow: some of them are enough to compare with. */
-    if (open ? since_kept(v) < CROWDED_EVERY && !(info->calls_back && frame_now(v)->trips == 0)
-             : since_kept(v) < KEEP_EVERY && !info->loop_head)
+    if (open ? path_since_kept(v) < CROWDED_EVERY && !(info->calls_back && frame_now(v)->trips == 0)
+             : path_since_kept(v) < KEEP_EVERY && !info->loop_head)
         return true;
-    return keep_now(v, open < OPEN_MAX || info->calls_back);
+    return path_keep(v, open < OPEN_MAX || info->calls_back);
 }
 
 static bool advance(struct verifier *v, bool *ended)
@@ -301,7 +161,7 @@ static bool advance(struct verifier *v, bool *ended)
         if (!meet(v, ended) || *ended)
             return !v->err;
         pc = v->now->pc;
-    } else if (since_kept(v) >= ANCHOR_EVERY && !keep_now(v, false)) {
+    } else if (path_since_kept(v) >= ANCHOR_EVERY && !path_keep(v, false)) {
         return false;
     }
     if (v->cost.processed >= PROCESSED_MAX)

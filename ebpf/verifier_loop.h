@@ -1,6 +1,7 @@
 /*
  * Loops proven at once: what verifier_loop.c (arrivals at a head), verifier_counter.c (what a trip
- * changes) and verifier_trial.c (going back, and trying again) share.
+ * changes), verifier_changes.c (what came back otherwise) and verifier_trial.c (going back, and
+ * trying again) share.
  *
  * When a path comes back to a loop's head, the two states met there show how a trip changes things:
  * counters go up by a step, other numbers change somehow. One state is made that stands for every
@@ -90,6 +91,11 @@ bool counters_next_bound(struct loop *l);
 bool counters_set(struct verifier *v, struct loop *l);
 bool counter_stepped(const struct counter *c, const struct reg *head, const struct reg *now);
 bool counter_most(const struct counter *c, const struct scalar *n, uint64_t *k);
+struct scalar widen(const struct scalar *a, const struct scalar *b);
+bool same_pointer_but_offset(const struct reg *a, const struct reg *b);
+bool same_spill(const struct slot *old, const struct slot *now);
+
+/* ---- verifier_changes.c */
 bool counters_changed(struct verifier *v, struct changes *changes);
 void counters_include(struct verifier *v, const struct changes *changes);
 

@@ -443,11 +443,15 @@ void loop_free(struct verifier *v, struct loop *loop);
 struct kept *loop_head(const struct loop *loop);
 uint64_t loop_trips(const struct loop *loop);
 
-/* ---- verifier.c */
+/* ---- verifier_states.c */
+#define OPEN_MAX 8u /* states of the path under way at one instruction, to compare with */
 void states_add(struct verifier *v, struct kept *kept);
 void states_remove(struct verifier *v, struct kept *kept);
 void states_drop_since(struct verifier *v, uint32_t serial);
+bool states_include(struct verifier *v, unsigned *open);
 bool path_push(struct verifier *v, struct kept *kept);
 void path_cut(struct verifier *v, uint32_t nr_path);
+uint32_t path_since_kept(const struct verifier *v);
+bool path_keep(struct verifier *v, bool compare);
 
 #endif
