@@ -114,39 +114,6 @@ Test(verifier, cases_have_their_verdicts)
     data_free(cases);
 }
 
-/* What costs no more where there are more trips: instructions processed, at most. */
-static const struct {
-    const char *name;
-    uint32_t processed;
-} bounded[] = {
-    {"callback_callers_stack", 60}, {"callback_bounded", 80}, {"each_nested", 120},
-    {"may_goto_nested", 120},       {"may_goto", 20},
-};
-
-Test(verifier, trips_cost_nothing)
-{
-    static struct loaded l;
-    struct data_case *cases = data_read_all("tests/data/verifier");
-    struct ebpf_verify_cost cost;
-    unsigned nr = 0;
-
-    for (const struct data_case *c = cases; c; c = c->next) {
-        for (unsigned i = 0; i < ARRAY_LEN(bounded); i++) {
-            if (strcmp(bounded[i].name, c->name) != 0)
-                continue;
-            load_case(c, &l);
-            cr_expect_eq(verify(&l, 0), 0, "%s: %s", c->name, l.log_text);
-            ebpf_verify_get_cost(&cost);
-            cr_expect_leq(cost.processed, bounded[i].processed, "%s: %u processed", c->name,
-                          cost.processed);
-            unload(&l);
-            nr++;
-        }
-    }
-    cr_expect_eq(nr, ARRAY_LEN(bounded));
-    data_free(cases);
-}
-
 /* Programs that fault and are accepted: what they do wrong is known at attach. */
 static const char *const too_short[] = {"tracepoint_end", "tracepoint_over_end"};
 
