@@ -4,7 +4,7 @@ BENCH_PROGRAMS := $(patsubst tests/bench/%.bpf.c,%,$(wildcard tests/bench/*.bpf.
 BENCH_OBJS     := $(BENCH_PROGRAMS:%=$(O)/bench/%.bpf.o)
 BENCH_NATIVE   := $(BENCH_PROGRAMS:%=$(O)/bench/%.native.o)
 BENCH_SRCS     := $(wildcard tests/bench/bench_*.c) tests/bench/native.c \
-	$(filter-out user/vm/main.c,$(VM_SRCS))
+	$(VM_BASE_SRCS)
 BENCH_LINKED   := $(patsubst %.c,$(O)/serve/%.o,$(BENCH_SRCS)) $(O)/serve/trace_page.o
 
 # Like Linux's own programs: no jump tables, since its verifier takes none.

@@ -30,11 +30,14 @@ $(O)/skep-serve: $(SERVE_OBJS)
 
 # ---- skep-vm: the same, with libbpf in front ----------------------------------------------------
 
-VM_SRCS := user/vm/main.c user/vm/serve.c user/lib/skep_key.c kernel/heap.c \
-	$(wildcard user/vm/vm*.c user/vm/batch*.c user/vm/observe*.c user/vm/diff*.c user/vm/target*.c \
-	user/vm/step*.c user/vm/listing.c user/vm/trace*.c) \
+# Verbs that take more than the engine: batch (Jansson), diff and step (programs watched, ncurses).
+VM_EXTRA_SRCS := $(wildcard $(addprefix user/vm/,batch*.c vm_batch.c observe*.c target*.c diff*.c \
+	vm_diff.c step*.c vm_step.c))
+VM_BASE_SRCS := user/vm/serve.c user/lib/skep_key.c kernel/heap.c user/vm/listing.c \
+	$(filter-out $(VM_EXTRA_SRCS),$(wildcard user/vm/vm*.c user/vm/trace*.c)) \
 	$(addprefix user/client/,btf_print.c info.c json.c map_data.c map_entries.c output.c) \
 	user/lib/bpf_transport.c user/lib/bpf_wrap.c $(SERVER_SRCS) $(ENGINE_SRCS) $(MACHINE_SRCS)
+VM_SRCS := user/vm/main.c $(VM_BASE_SRCS) $(VM_EXTRA_SRCS)
 VM_OTHER_OBJS := $(addprefix $(O)/serve/,user/vm/host/arch/x86_64/jit_probe.o trace_page.o)
 VM_OBJS := $(patsubst %.c,$(O)/serve/%.o,$(VM_SRCS)) $(VM_OTHER_OBJS)
 # Programs that are watched run in interpreters built a second time, for that.
