@@ -352,17 +352,21 @@ bool memory_load(struct verifier *v, const struct ebpf_decoded *insn, uint32_t s
 /* ---- stores -------------------------------------------------------------------------------------
  */
 
+/* What a trial of a loop is refused for must leave no trace, so the access is noted last. */
 static bool store(struct verifier *v, const struct access *a, const struct reg *from, int regno)
 {
     struct ebpf_ctx_slot slot;
+    bool ok;
 
-    if (!check_alignment(v, a, false) || !note_access(v, a->base))
+    if (!check_alignment(v, a, false))
         return false;
     if (a->base->type == REG_STACK)
-        return stack_write(v, a->base, a->off, (uint32_t)a->size, from, regno);
-    if (a->base->type == REG_CTX)
-        return check_context(v, a, false, &slot);
-    return check_access(v, a);
+        ok = stack_write(v, a->base, a->off, (uint32_t)a->size, from, regno);
+    else if (a->base->type == REG_CTX)
+        ok = check_context(v, a, false, &slot);
+    else
+        ok = check_access(v, a);
+    return ok && note_access(v, a->base);
 }
 
 /* *(dst + off) = src, or the immediate. */

@@ -47,10 +47,12 @@ static const struct generated_map *special(const struct gen *g, uint32_t type, u
 
 /* ---- dynptrs -------------------------------------------------------------------------------- */
 
-/* A place for one, with numbers in it; 0: there is none. */
+/* A place for one, with numbers in it, that no pointer leads to; 0: there is none. */
 static int32_t dynptr_place(struct gen *g)
 {
-    return make_buffer(g, DYNPTR_SIZE);
+    int32_t at = make_buffer(g, DYNPTR_SIZE);
+
+    return at && !(g->now.shared & slots_at(at, DYNPTR_SIZE)) ? at : 0;
 }
 
 /* From now on it is a dynptr's: its bytes are not read, and written only when it is no longer used.
@@ -62,6 +64,23 @@ static void hold_place(struct gen *g, int32_t at)
     for (unsigned i = 0; i < SLOTS; i++)
         if (slots >> i & 1)
             g->now.slots[i] = (struct slot){.written = 0};
+}
+
+/* The place is no longer held. In a loop there must be numbers again, for those who read them
+ * before the dynptr is made on the next trip. */
+static void leave_place(struct gen *g, int32_t at, uint64_t locked)
+{
+    uint64_t slots = slots_at(at, DYNPTR_SIZE);
+
+    g->locked_slots = locked;
+    if (g->loops == 0 && random_one_in(&g->random, 2))
+        return;
+    for (unsigned i = 0; i < SLOTS; i++) {
+        if (!(slots >> i & 1))
+            continue;
+        emit(g, BPF_ST | BPF_MEM | BPF_DW, ISA_FP, 0, (int)i * 8 - (int)ISA_STACK_SIZE, 0);
+        g->now.slots[i].written = 0xff;
+    }
 }
 
 static void write_dynptr(struct gen *g, int32_t at)
@@ -155,7 +174,7 @@ static void make_local_dynptr(struct gen *g)
             use_local(g, at);
     }
     g->nesting--;
-    g->locked_slots = locked;
+    leave_place(g, at, locked);
 }
 
 /* A slice of a record is written right away: what was there before is nobody's. */
@@ -194,7 +213,7 @@ static void make_ring_dynptr(struct gen *g)
     set_number(g, 2, BPF_RB_NO_WAKEUP);
     call_void(g, random_one_in(&g->random, 2) ? BPF_FUNC_ringbuf_submit_dynptr
                                               : BPF_FUNC_ringbuf_discard_dynptr);
-    g->locked_slots = locked;
+    leave_place(g, at, locked);
 }
 
 /* ---- locks ---------------------------------------------------------------------------------- */

@@ -86,7 +86,7 @@ def ask_openat(guest, path):
 
 def ask_skep(objects):
     """(answers, events): all lines that Skep's side gives, and its tracepoints."""
-    with Guest(boot="pvh", limit=240) as guest:
+    with Guest(boot="pvh", limit=900) as guest:
         guest.wait_ready()
         events = events_of(guest)
         done = subprocess.run(

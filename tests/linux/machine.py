@@ -8,7 +8,7 @@ from initramfs import Initramfs
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 KERNEL = os.path.join(ROOT, "third_party", "linux")
-LIMIT = 240  # seconds until the machine is ended, whatever it does
+LIMIT = 900  # seconds until the machine is ended, whatever it does
 
 
 class LinuxError(Exception):
