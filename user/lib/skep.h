@@ -12,7 +12,7 @@ struct skep;
 
 struct skep_options {
     const char *target;  /* "HOST:PORT", "[V6]:PORT"; NULL: $SKEP_TARGET, else 127.0.0.1:9970 */
-    unsigned timeout_ms; /* for one command; 0: 10,000 */
+    unsigned timeout_ms; /* for one command; 0: 10,000. Loading a program has 60,000 at least */
     const char *key;     /* of the guest: 64 hexadecimal digits, or a file with these or 32 bytes;
                             NULL: $SKEP_KEY, else the file skep.key beside the program */
     int insecure;        /* 1: in plain, without a key, to a guest that was started so; 0: only when

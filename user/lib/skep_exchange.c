@@ -15,6 +15,8 @@
 /* An acknowledged request is sent again when nothing of its reply came for so long: the other side
  * may have given the reply up. It also keeps the lease. */
 #define PROBE_NS (1000 * MS)
+/* The verifier may look at a million instructions, on a machine that is emulated. */
+#define LOAD_TIMEOUT_MS 60000u
 /* When nothing at all came for so long, the other side is asked whether it still knows our session:
  * to a restarted one, a request is no more than noise. */
 #define ASK_FIRST_NS (1000 * MS)
@@ -300,6 +302,8 @@ int skep_exchange(struct skep *skep, uint32_t command, const void *message, uint
 
     *reply = (struct skep_reply){0};
     channel_tx_start(&x.tx, &header, message);
+    if (command == BPF_PROG_LOAD && timeout_ms < LOAD_TIMEOUT_MS)
+        timeout_ms = LOAD_TIMEOUT_MS;
     x.deadline_ns = now_ns() + timeout_ms * MS;
     x.ask_ns = now_ns() + ASK_FIRST_NS;
     int err = run_exchange(&x, timeout_ms);
