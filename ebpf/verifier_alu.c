@@ -217,6 +217,31 @@ static bool move(struct verifier *v, const struct ebpf_decoded *insn, struct reg
     return true;
 }
 
+/* Without 32-bit comparisons (cpu v1, v2) compilers make a word of a register by a shift to the
+ * left and one back, each by 32. Where that leaves the number as it was, it stays linked to what it
+ * is a copy of; by the shifts alone, that would be lost. */
+static void shift_word(struct verifier *v, const struct ebpf_decoded *insn,
+                       const struct reg *before)
+{
+    struct reg *dst = reg_now(v, insn->dst);
+    bool is_signed = insn->op == OP_ARSH64_K;
+    const struct scalar *n = &v->shifted.n;
+
+    if (insn->imm != 32)
+        return;
+    if (insn->op == OP_LSH64_K) {
+        v->shifted = *before;
+        v->shifted_at = v->cost.processed;
+        return;
+    }
+    /* The shift to the left stands just before, on every path. */
+    if ((insn->op != OP_RSH64_K && !is_signed) || v->shifted_at + 1 != v->cost.processed ||
+        v->code[v->now->pc - 1].dst != insn->dst || v->info[v->now->pc].merge)
+        return;
+    if (is_signed ? n->smin >= INT32_MIN && n->smax <= INT32_MAX : n->umax <= UINT32_MAX)
+        *dst = v->shifted;
+}
+
 static bool binary(struct verifier *v, const struct ebpf_decoded *insn)
 {
     enum ebpf_op op = (enum ebpf_op)insn->op;
@@ -246,6 +271,8 @@ static bool binary(struct verifier *v, const struct ebpf_decoded *insn)
     reg_set_scalar(dst, scalar_alu(op, &before.n, &by));
     if (!IS(op, MOV))
         keep_link(dst, &before, op, &by, scalar_is_const(&by));
+    if (!src_is_reg)
+        shift_word(v, insn, &before);
     return true;
 }
 

@@ -252,6 +252,9 @@ struct verifier {
     uint32_t first_slot;
     int first_err;
     bool first_is_final; /* such a failure is not undone */
+    /* The register that the last instruction shifted left by 32, as it was, and when that was. */
+    struct reg shifted;
+    uint32_t shifted_at;
     void *scratch; /* where context accesses are resolved; never read or written */
 };
 
