@@ -7,6 +7,7 @@
 #include <linux/errno.h>
 
 #include "ebpf/base.h"
+#include "ebpf/jit.h"
 #include "ebpf/port.h"
 #include "ebpf/sys.h"
 
@@ -69,9 +70,12 @@ static int prog_info(const struct ebpf_prog *prog, void *out, uint32_t skip)
     info->nr_line_info = prog->nr_line_info;
     info->line_info_rec_size = sizeof(struct bpf_line_info);
 
-    /* There is no machine code yet. */
-    info->jited_prog_len = info->nr_jited_ksyms = info->nr_jited_func_lens = 0;
-    info->nr_jited_line_info = 0;
+    /* Machine code is one piece, whose functions have no names and no lines of their own. */
+    if (prog->jit)
+        put_array(info->jited_prog_insns, info->jited_prog_len, prog->jit->code, prog->jit->size,
+                  skip);
+    info->jited_prog_len = prog->jit ? (uint32_t)prog->jit->size : 0;
+    info->nr_jited_ksyms = info->nr_jited_func_lens = info->nr_jited_line_info = 0;
     info->jited_line_info_rec_size = sizeof(uint64_t);
     return 0;
 }

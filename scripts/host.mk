@@ -48,5 +48,22 @@ $(O)/progs/%.bpf.o: progs/%.bpf.c
 
 -include $(BPF_OBJS:.o=.d)
 
+# The same by two compilers, at other levels of optimisation and for each version of the instruction
+# set: $(O)/matrix/COMPILER/LEVEL/CPU/NAME.bpf.o. What comes of all of them is to be accepted.
+MATRIX := $(foreach level,O1 O2 Os,$(foreach cpu,v2 v3,clang/$(level)/$(cpu) clang-19/$(level)/$(cpu)) \
+	clang-19/$(level)/v4)
+MATRIX_OBJS := $(foreach way,$(MATRIX),$(patsubst $(O)/progs/%,$(O)/matrix/$(way)/%,$(BPF_OBJS)))
+
+# $(1): compiler, level, CPU, as a path.
+define matrix_rule
+$(O)/matrix/$(1)/%.bpf.o: progs/%.bpf.c
+	@mkdir -p $$(@D)
+	$$(Q)$(word 1,$(subst /, ,$(1))) $$(BPF_CFLAGS) -$(word 2,$(subst /, ,$(1))) \
+		-mcpu=$(word 3,$(subst /, ,$(1))) -MMD -MP -c -o $$@ $$<
+endef
+$(foreach way,$(MATRIX),$(eval $(call matrix_rule,$(way))))
+
+-include $(MATRIX_OBJS:.o=.d)
+
 .PHONY: progs
 progs: $(BPF_OBJS) ## compile the eBPF programs

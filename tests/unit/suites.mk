@@ -126,6 +126,9 @@ UNIT_disasm := ebpf/disasm.c ebpf/helper_names.c
 UNIT_progs := user/lib/bpf_transport.c user/lib/bpf_wrap.c $(ENGINE_ALONE)
 SUITE_LIBS_progs := $(LIBBPF_LIBS)
 $(O)/unit/progs: | $(BPF_OBJS)
+UNIT_compilers := user/lib/bpf_transport.c user/lib/bpf_wrap.c $(ENGINE_ALONE)
+SUITE_LIBS_compilers := $(LIBBPF_LIBS)
+$(O)/unit/compilers: | $(MATRIX_OBJS)
 # skep-vm as a program, over the objects of progs/.
 UNIT_skep_vm := tests/unit/shell.c
 $(O)/unit/skep_vm: | $(O)/skep-vm $(BPF_OBJS)

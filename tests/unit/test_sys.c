@@ -642,11 +642,14 @@ Test(sys, program_info)
     int prog = load(BPF_PROG_TYPE_XDP, code, 4);
     struct bpf_prog_info info = {0};
     struct bpf_insn dump[4];
-    uint32_t ids[2] = {0};
+    uint32_t ids[2] = {0}, jited;
+    uint8_t machine[4096];
     union bpf_attr attr = {
         .info = {.bpf_fd = (uint32_t)prog, .info_len = sizeof(info), .info = ptr(&info)}};
 
     cr_assert_eq(ebpf_sys(session, BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr)), 0);
+    jited = info.jited_prog_len;
+    cr_assert(jited > 0 && jited <= sizeof(machine), "it runs as machine code: %u bytes", jited);
     cr_assert_eq(info.type, BPF_PROG_TYPE_XDP);
     cr_assert_eq(info.xlated_prog_len, 32);
     cr_assert_eq(info.nr_map_ids, 1);
@@ -657,7 +660,10 @@ Test(sys, program_info)
     info.xlated_prog_len = sizeof(dump);
     info.map_ids = ptr(ids);
     info.nr_map_ids = 2;
+    info.jited_prog_insns = ptr(machine);
+    info.jited_prog_len = jited;
     cr_assert_eq(ebpf_sys(session, BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr)), 0);
+    cr_assert(memchr(machine, 0xc3, jited), "a ret is somewhere in it");
     cr_assert_eq(dump[0].imm, (int)ids[0], "maps are shown by id");
     cr_assert_eq(ids[1], 0);
     cr_assert_eq(dump[3].code, BPF_JMP | BPF_EXIT);
