@@ -63,6 +63,9 @@ class Memory(unittest.TestCase):
         def create(n):
             return self.guest.skepctl("map", "create", f"m{n}", "type", "array", "key", 4, "value",
                                       1024, "entries", 500, "name", f"m{n}", check=False)
+        # The heap keeps the pages that a first one takes beside its map.
+        self.assertEqual(create("first").returncode, 0)
+        self.guest.skepctl("map", "unpin", "pinned", "mfirst")
         before = self.free()
         count = self.fill(create)
         self.serves()
