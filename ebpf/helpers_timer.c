@@ -27,9 +27,9 @@ struct ebpf_timer {
     uintptr_t at; /* where the struct bpf_timer is */
     struct port_timer *port;
     struct ebpf_prog *prog; /* holds a reference; NULL: it has no function */
-    uint32_t function; /* its slot */
-    bool running; /* its function is being called */
-    bool ended;   /* meanwhile */
+    uint32_t function;      /* its slot */
+    bool running;           /* its function is being called */
+    bool ended;             /* meanwhile */
 };
 
 static void free_timer(struct ebpf_timer *timer)

@@ -118,7 +118,7 @@ uint64_t ebpf_fast_run(struct ebpf_run *run, const struct ebpf_lowered *lowered,
 #define NEXT()        DISPATCH(i + 1)
 #define GOTO(slot)    DISPATCH(&lowered->code[slot])
 #define BRANCH(taken) DISPATCH((taken) ? &lowered->code[i->off] : i + 1)
-#define INDEX() ((low_index(i) == LOW_NO_INDEX ? 0 : r[low_index(i)]) << low_scale(i))
+#define INDEX()       ((low_index(i) == LOW_NO_INDEX ? 0 : r[low_index(i)]) << low_scale(i))
 
     DISPATCH(i);
 

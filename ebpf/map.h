@@ -110,8 +110,8 @@ struct ebpf_map_ops {
      * into buf, 0 for a record that is only to be skipped; above room: it was not taken. */
     bool (*take_record)(struct ebpf_map *map, uint8_t *buf, size_t room, size_t *size);
     uint64_t (*dropped)(struct ebpf_map *map); /* records that are lost, so far */
-    /* Arrays, of one CPU's values: for machine code. Element n is at *data + n * *stride as long as the map
-     * lives. */
+    /* Arrays, of one CPU's values: for machine code. Element n is at *data + n * *stride as long as
+     * the map lives. */
     void (*elements)(struct ebpf_map *map, uint8_t **data, uint32_t *stride);
     /* The function that verified programs may call for a lookup, without the lock. */
     ebpf_map_lookup_fn (*direct_lookup)(const struct ebpf_map *map);
@@ -138,9 +138,9 @@ struct ebpf_map {
     /* Set by whoever keeps timers once there is one in a value: called under the lock when a value
      * is written or removed and when the map is no longer used. It leaves zeros there. */
     void (*value_ends)(struct ebpf_map *map, void *value);
-    uint64_t bytes; /* what it is accounted for */
+    uint64_t bytes;            /* what it is accounted for */
     struct ebpf_timer *timers; /* in its values (helpers_timer.c) */
-    void *impl;     /* the type's own state */
+    void *impl;                /* the type's own state */
 };
 
 const struct ebpf_map_ops *ebpf_map_ops_for(uint32_t type);

@@ -354,9 +354,8 @@ static void find_packet(struct moment *m)
 
 static bool state_fits(const struct checked *c, struct kept *state)
 {
-    struct moment m = {.c = c,
-                       .base = c->depth - state->depth,
-                       .global = state->frames[0].call_slot != 0};
+    struct moment m = {
+        .c = c, .base = c->depth - state->depth, .global = state->frames[0].call_slot != 0};
 
     if (state->depth > c->depth || !begins_at(c, state, m.base))
         return false;

@@ -1,6 +1,6 @@
 /*
- * skep-vm as a user meets it: the built program is run with arguments, input and files. The Makefile
- * builds skep-vm and progs/ first.
+ * skep-vm as a user meets it: the built program is run with arguments, input and files. The
+ * Makefile builds skep-vm and progs/ first.
  */
 #include <criterion/criterion.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /*
  * Writes JSON while it is produced, in bpftool's layout: compact on one line, or indented with
- * each member on a line of its own and nothing between the elements of an array. (json_ is Jansson's,
- * which skep-vm reads with.)
+ * each member on a line of its own and nothing between the elements of an array. (json_ is
+ * Jansson's, which skep-vm reads with.)
  */
 #ifndef SKEP_CLIENT_JSON_H
 #define SKEP_CLIENT_JSON_H
