@@ -10,8 +10,8 @@ static void put_vex(struct jit *j, bool wide, unsigned map, unsigned pp, unsigne
                     unsigned vvvv, unsigned rm)
 {
     put1(j, 0xc4);
-    put1(j, (uint8_t)((reg < 8) << 7 | 1 << 6 | (rm < 8) << 5 | map));
-    put1(j, (uint8_t)(wide << 7 | (~vvvv & 15) << 3 | pp));
+    put1(j, (uint8_t)((reg < 8 ? 0x80u : 0) | 0x40u | (rm < 8 ? 0x20u : 0) | map));
+    put1(j, (uint8_t)((wide ? 0x80u : 0) | (~vvvv & 15) << 3 | pp));
 }
 
 /* shlx, shrx, sarx: dst = src shifted by count. */

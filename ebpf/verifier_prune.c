@@ -143,7 +143,7 @@ static bool frame_same(struct ids *ids, struct kept *old, unsigned f, const stru
     const struct kept_frame *frame = &old->frames[f];
 
     static const struct slot none;
-    const struct reg *reg = kept_reg(old, f, 0);
+    const struct reg *reg;
     const struct slot *slot;
     uint64_t slots = frame->slots;
 

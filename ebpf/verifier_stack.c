@@ -144,7 +144,7 @@ static bool spills(const struct reg *from, int64_t low, uint32_t size)
 /* Is [base + off, + size) in the frame? Its slots are then in use. */
 bool stack_reach(struct verifier *v, const struct reg *base, int64_t off, uint32_t size)
 {
-    int64_t low, high;
+    int64_t low = 0, high = 0;
 
     return bounds(v, base, off, size, &low, &high);
 }
@@ -164,7 +164,7 @@ bool stack_write(struct verifier *v, const struct reg *base, int64_t off, uint32
 {
     struct frame *f = &v->now->frames[base->frame];
     enum byte_kind kind = is_zero(from) ? BYTE_ZERO : BYTE_MISC;
-    int64_t low, high;
+    int64_t low = 0, high = 0;
 
     if (!bounds(v, base, off, size, &low, &high))
         return false;
@@ -206,7 +206,7 @@ static bool has_dynptr(const struct frame *f, int64_t low, int64_t high)
 bool stack_fill(struct verifier *v, const struct reg *base, int64_t off, uint32_t size)
 {
     struct frame *f = &v->now->frames[base->frame];
-    int64_t low, high;
+    int64_t low = 0, high = 0;
 
     if (!bounds(v, base, off, size, &low, &high))
         return false;
@@ -258,7 +258,7 @@ bool stack_read(struct verifier *v, const struct reg *base, int64_t off, uint32_
 {
     struct frame *f = &v->now->frames[base->frame];
     const struct slot *slot;
-    int64_t low, high;
+    int64_t low = 0, high = 0;
 
     if (!bounds(v, base, off, size, &low, &high))
         return false;

@@ -11,9 +11,14 @@ struct scan {
     size_t len, at;
 };
 
+static bool is_one_of(char c, const char *set)
+{
+    return c != 0 && strchr(set, c) != NULL;
+}
+
 static void skip_space(struct scan *s)
 {
-    while (s->at < s->len && memchr(" \t\r\n", s->text[s->at], 4))
+    while (s->at < s->len && is_one_of(s->text[s->at], " \t\r\n"))
         s->at++;
 }
 
@@ -74,7 +79,7 @@ static bool skip_value(struct scan *s)
         return skip_string(s);
     if (s->text[s->at] == '{' || s->text[s->at] == '[')
         return skip_brackets(s);
-    for (from = s->at; s->at < s->len && !memchr(",]} \t\r\n", s->text[s->at], 7);)
+    for (from = s->at; s->at < s->len && !is_one_of(s->text[s->at], ",]} \t\r\n");)
         s->at++;
     return s->at > from;
 }

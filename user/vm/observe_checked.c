@@ -5,7 +5,7 @@
 #define EBPF_EMBED   1
 #define checked_run  observed_checked_run
 #define checked_call observed_checked_call
-#include "ebpf/interp_checked.c"
+#include "ebpf/interp_checked.c" /* NOLINT(bugprone-suspicious-include) */
 #undef checked_run
 
 #include "user/vm/observe.h"

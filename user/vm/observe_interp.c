@@ -5,7 +5,7 @@
 #define EBPF_EMBED          1
 #define ebpf_fast_run       observed_fast_run
 #define ebpf_fast_call_back observed_fast_call_back
-#include "ebpf/interp_fast.c"
+#include "ebpf/interp_fast.c" /* NOLINT(bugprone-suspicious-include) */
 #undef ebpf_fast_run
 #undef ebpf_fast_call_back
 

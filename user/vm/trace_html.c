@@ -62,9 +62,15 @@ static bool put_pieces(FILE *out, const char *line, size_t length)
     return found;
 }
 
+/* The linker's symbols are the two ends of one array. */
+static size_t trace_page_size(void)
+{
+    return (uintptr_t)_binary_trace_html_end - (uintptr_t)_binary_trace_html_start;
+}
+
 void trace_write_html(FILE *out, const struct trace *trace, const struct trace_about *about)
 {
-    const char *at = _binary_trace_html_start, *end = _binary_trace_html_end;
+    const char *at = _binary_trace_html_start, *end = at + trace_page_size();
 
     while (at < end) {
         const char *newline = memchr(at, '\n', (size_t)(end - at));

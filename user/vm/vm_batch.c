@@ -181,7 +181,7 @@ static void take_id(struct answer *a, struct line *line)
     size_t from, to;
     json_t *id;
 
-    if (!batch_find_id(line->text, line->len, &from, &to) ||
+    if (!line->text || !batch_find_id(line->text, line->len, &from, &to) ||
         memchr(line->text + from, 0, to - from))
         return;
     id = json_loadb(line->text + from, to - from, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, NULL);

@@ -277,11 +277,12 @@ static int diff(const struct options *o)
     int status = 0;
 
     for (unsigned n = 0; n < o->nr_engines && status == 0; n++) {
-        if (o->engines[n] != EBPF_CHECKED && !t->watched.progs[0]->proof)
-            status = vm_error("engine %s takes verified programs only",
-                              vm_engine_name((enum ebpf_engine)o->engines[n]));
-        else if (!(records[n] = observe_run(&t->watched, (enum ebpf_engine)o->engines[n])))
-            status = -1;
+        if (o->engines[n] == EBPF_CHECKED || t->watched.progs[0]->proof)
+            records[n] = observe_run(&t->watched, (enum ebpf_engine)o->engines[n]);
+        else
+            vm_error("engine %s takes verified programs only",
+                     vm_engine_name((enum ebpf_engine)o->engines[n]));
+        status = records[n] ? 0 : -1;
     }
     for (unsigned n = 1; n < o->nr_engines && status == 0; n++)
         status = compare(t, records[0], records[n]) ? -1 : 0;

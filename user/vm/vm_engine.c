@@ -102,14 +102,12 @@ const char *vm_error_text(int err)
  * without one, the first. */
 char *vm_find_reason(char *log)
 {
-    char *reason = log;
+    char *reason = strstr(log, "\ninsn ");
 
-    for (char *line = log; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
-        if (strncmp(line, "insn ", 5) == 0) {
-            reason = line;
-            break;
-        }
-    }
+    if (!reason || strncmp(log, "insn ", 5) == 0)
+        reason = log;
+    else
+        reason++;
     reason[strcspn(reason, "\n")] = 0;
     return reason;
 }

@@ -128,6 +128,7 @@ static int write_trace(const struct options *o, struct ebpf_prog_load *load,
     load->log->used = 0;
     ebpf_verify(load, verdict->about.prog->decoded, o->flags, &proof);
     ebpf_proof_free(&proof);
+    load->watch = NULL;
     verdict->about.object = o->path ? o->path : "";
     verdict->about.log = load->log->buf;
     if (json || ends_with(o->trace, ".json"))
@@ -279,8 +280,10 @@ int verify_main(int argc, char **argv)
         return err == 2 ? 2 : 1;
     log.level = o.level ? o.level : 4;
     log.buf = calloc(1, LOG_SIZE);
-    if (!log.buf || vm_start())
+    if (!log.buf || vm_start()) {
+        free(log.buf);
         return 1;
+    }
     ebpf_load_unverified(true);
     err = o.path ? verify_object(&o, &log) : verify_hex(&o, &log);
     vm_stop();
