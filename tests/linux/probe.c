@@ -72,8 +72,8 @@ const char *probe_error(int error)
     return number;
 }
 
-/* The sentence of a verifier's log that says why it refused: the last line that is neither a total
- * nor a place in the source. */
+/* The sentence of a verifier's log that says why it refused: Skep's is marked as "insn N: ...",
+ * Linux's is the last line that is neither a total nor a place in the source. */
 void probe_log_reason(const char *log, char *out, size_t size)
 {
     out[0] = 0;
@@ -83,6 +83,8 @@ void probe_log_reason(const char *log, char *out, size_t size)
         if (len && strncmp(log, "processed ", 10) != 0 &&
             strncmp(log, "verification time", 17) != 0)
             snprintf(out, size, "%.*s", (int)len, log);
+        if (strncmp(log, "insn ", 5) == 0 && log[5 + strspn(log + 5, "0123456789")] == ':')
+            return;
         log += len + (log[len] == '\n');
     }
 }

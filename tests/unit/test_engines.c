@@ -19,7 +19,7 @@
 #include "tests/unit/random_program.h"
 #include "user/vm/host_port.h"
 
-#define PROGRAMS_DEFAULT 4000u /* SKEP_RANDOM_PROGRAMS sets another number */
+#define PROGRAMS_DEFAULT 8000u /* SKEP_RANDOM_PROGRAMS sets another number */
 
 static void set_up(void)
 {
