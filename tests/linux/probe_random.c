@@ -18,7 +18,7 @@
 #include "tests/unit/data_case.h"
 
 #define PART     "random"
-#define PROGRAMS 250u
+#define PROGRAMS 200u
 #define MUTANTS  3u /* of each */
 #define INPUTS   2u
 #define MIN_SIZE 14u /* Linux: an Ethernet header at least */
