@@ -217,6 +217,15 @@ static bool move(struct verifier *v, const struct ebpf_decoded *insn, struct reg
     return true;
 }
 
+/* Is the instruction before this one, on every path, the shift that v->shifted is from? */
+static bool follows_shift(const struct verifier *v, const struct ebpf_decoded *insn)
+{
+    const struct ebpf_decoded *last = insn - 1;
+
+    return v->now->pc > 0 && !v->info[v->now->pc].merge && last->op == OP_LSH64_K &&
+           last->imm == 32 && last->dst == insn->dst && v->shifted_at + 1 == v->cost.processed;
+}
+
 /* Without 32-bit comparisons (cpu v1, v2) compilers make a word of a register by a shift to the
  * left and one back, each by 32. Where that leaves the number as it was, it stays linked to what it
  * is a copy of; by the shifts alone, that would be lost. */
@@ -234,9 +243,7 @@ static void shift_word(struct verifier *v, const struct ebpf_decoded *insn,
         v->shifted_at = v->cost.processed;
         return;
     }
-    /* The shift to the left stands just before, on every path. */
-    if ((insn->op != OP_RSH64_K && !is_signed) || v->shifted_at + 1 != v->cost.processed ||
-        v->code[v->now->pc - 1].dst != insn->dst || v->info[v->now->pc].merge)
+    if ((insn->op != OP_RSH64_K && !is_signed) || !follows_shift(v, insn))
         return;
     if (is_signed ? n->smin >= INT32_MIN && n->smax <= INT32_MAX : n->umax <= UINT32_MAX)
         *dst = v->shifted;
